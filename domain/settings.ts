@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { AbsolutePath, Mode } from './vocabulary.ts';
+
+/** Every settings key (REQUIREMENTS 5), with the values it takes as the bus sends them. */
+const seconds = z.coerce.number().min(0).max(86_400);
+const bytesPerSecond = z.coerce.number().min(0);
+const onOff = z.preprocess((value) => (value === 'on' ? true : value === 'off' ? false : value), z.boolean());
+
+export const settingSchemas = {
+  'async-limit': z.coerce.number().int().min(1).max(65_536),
+  'write-timeout': seconds,
+  'auto-pause': z.union([z.literal('off'), seconds]),
+  compress: z.coerce.number().int().min(0).max(9),
+  mode: Mode,
+  path: z.string().regex(/^[A-Za-z0-9.:[\]_-]{1,255}:\d{1,5}$/, 'a path is HOST:PORT'),
+  'resync-min': bytesPerSecond,
+  'resync-max': bytesPerSecond,
+  bandwidth: bytesPerSecond,
+  logdir: z.union([z.literal(''), AbsolutePath]),
+  logmax: z
+    .string()
+    .regex(/^\d+[KMG]?$/, 'logmax is a number of bytes, with K, M or G behind it if you like'),
+  'allow-async': onOff,
+  priority: z.coerce.number().int().min(1).max(999),
+  'confirm-failover': z.union([z.literal('off'), seconds]),
+  'confirm-failover-default': z.enum(['proceed', 'block']),
+  'block-resource-failover': onOff,
+  heartbeat: z.coerce.number().min(0.05).max(60),
+  'lost-after': z.coerce.number().int().min(2).max(1000),
+  quorum: z.enum(['none', 'majority']),
+  'fence-agent': z.string().max(1024),
+} as const;
+
+export const SettingKey = z.enum(
+  Object.keys(settingSchemas) as [keyof typeof settingSchemas, ...(keyof typeof settingSchemas)[]],
+);
+export type SettingKey = keyof typeof settingSchemas;
+export type SettingValue<K extends SettingKey> = z.infer<(typeof settingSchemas)[K]>;
+
+/** What holds where nobody set anything (REQUIREMENTS 1, 2; rule 14). */
+export const settingDefaults = {
+  'async-limit': 256,
+  'write-timeout': 30,
+  'auto-pause': 'off',
+  compress: 0,
+  'allow-async': false,
+  'confirm-failover': 'off',
+  'confirm-failover-default': 'proceed',
+  'block-resource-failover': false,
+  heartbeat: 1,
+  'lost-after': 5,
+  quorum: 'none',
+} as const satisfies Partial<{ [K in SettingKey]: SettingValue<K> }>;
+
+/** A setting is found by the most telling scope first: pair in a resource, node in it, resource, pair, node. */
+export interface Scope {
+  readonly tag?: string | undefined;
+  readonly node?: string | undefined;
+  readonly peer?: string | undefined;
+}
+
+export type Settings = Record<string, unknown>;
+
+export function scopeKey(scope: Scope, key: SettingKey): string {
+  return [scope.tag ?? '', scope.node ?? '', scope.peer ?? '', key].join('/');
+}
+
+/** The value in force for `key`, or its default; undefined where there is neither. */
+export function settingOf<K extends SettingKey>(
+  settings: Settings,
+  scope: Scope,
+  key: K,
+): SettingValue<K> | undefined {
+  const { tag, node, peer } = scope;
+  const scopes: Scope[] = [
+    { tag, node, peer },
+    { tag, node: peer, peer: node },
+    { tag, node },
+    { tag },
+    { node, peer },
+    { node: peer, peer: node },
+    { node },
+    {},
+  ];
+  for (const candidate of scopes) {
+    const value = settings[scopeKey(candidate, key)];
+    if (value !== undefined) return value as SettingValue<K>;
+  }
+  return (settingDefaults as Partial<{ [P in SettingKey]: unknown }>)[key] as SettingValue<K> | undefined;
+}

@@ -1,0 +1,176 @@
+import type { DeviceUris, EndpointOf, Reign, VolumeOf } from './events.ts';
+import type { Settings } from './settings.ts';
+import type { Content, Generation, Mode, NodeName, Tag } from './vocabulary.ts';
+
+/**
+ * What is true, as far as a set of logs tells: the fold of their events (DESIGN 2). Plain JSON, so that it can be
+ * stored as a snapshot, drafted by immer and compared.
+ */
+export interface ClusterState {
+  nodes: Record<string, NodeState>;
+  resources: Record<string, ResourceState>;
+  settings: Settings;
+  /** What became of a command, by its id: an id means one command for ever (rule 22). */
+  commands: Record<string, CommandState>;
+}
+
+export interface NodeState {
+  node: NodeName;
+  alive: boolean;
+  /** The event that says so. */
+  because: string;
+  damaged: boolean;
+}
+
+export interface CommandState {
+  digest: string;
+  outcome: 'running' | 'completed' | 'failed' | 'refused';
+  tag: Tag | null;
+}
+
+/** The phases of a resource; the machine in resource-machine.ts says which follow which. */
+export const phases = [
+  'out-of-service',
+  'in-service',
+  'switching-over',
+  'awaiting-confirmation',
+  'failing-over',
+  'blocked',
+  'conflicted',
+  'split-brain',
+  'deleted',
+] as const;
+export type Phase = (typeof phases)[number];
+
+export interface ResourceState {
+  tag: Tag;
+  /** The id of its `resource.created`: tells it from another of the same tag. */
+  id: string;
+  phase: Phase;
+  /** The id of the last event that changed what is allowed; acceptance tokens are bound to it (rule 23). */
+  version: string;
+  /** The event that brought the present phase. */
+  because: string;
+  content: Content;
+  fstype: string | null;
+  allowAsync: boolean;
+  srl: string | null;
+  /** Highest epoch served. */
+  epoch: number;
+  /** Who serves: none out of service, one in service, more where takeovers did not know of each other. */
+  reigns: Reign[];
+  /** The reign of the node that was the last source. */
+  lastOwner: Reign | null;
+  /** Why the last source left, while nobody serves. */
+  left: { why: string; handedTo: Reign | null } | null;
+  device: DeviceUris;
+  replicas: Record<string, ReplicaState>;
+  /** By target; the source is the only reign, or the last one. */
+  mirrors: Record<string, MirrorState>;
+  switchover: { from: NodeName; to: NodeName; epoch: number; command: string | null } | null;
+  takeover: { lost: NodeName; candidate: NodeName; epoch: number; command: string | null } | null;
+  confirmation: {
+    lost: NodeName;
+    candidate: NodeName;
+    seconds: number;
+    default: 'proceed' | 'block';
+    command: string | null;
+  } | null;
+  blocked: { code: string; text: string; candidate: NodeName | null } | null;
+  /** By node: the highest epoch that it promised, and to whom (rule 7). */
+  promises: Record<string, { candidate: NodeName; epoch: number; outOfSync: boolean }>;
+  /** Two `create`s of one tag that had not seen each other (rule 1): the others, whole. */
+  rivals: ResourceState[];
+  /** An event here is of a type that this version does not know: commands are refused, data goes on. */
+  unknownEvent: string | null;
+}
+
+/** How a replica's data stands, as DRBD names it. */
+export type DataState = 'up-to-date' | 'outdated' | 'inconsistent' | 'rewound';
+
+export interface ReplicaState {
+  node: NodeName;
+  volumes: VolumeOf[];
+  priority: number;
+  mount: string | null;
+  bitmap: string | null;
+  replication: EndpointOf;
+  compress: number;
+  /** Mode of the pair with each other node, whichever of the two is the source. */
+  pairs: Record<string, Mode>;
+  fullSync: boolean;
+  data: DataState;
+  /** Its agent or engine began anew, and it has not met the source since: it cannot know what it missed. */
+  away: boolean;
+  dataCorrupt: { missing: NodeName[]; because: string } | null;
+  generation: Generation | null;
+  /** Changes are tracked from here on (`bitmap mark-clean` without a peer). */
+  baseline: boolean;
+  failed: string | null;
+  /** The event that made its data state what it is, and when. */
+  because: string;
+  since: number;
+}
+
+export const mirrorStatuses = [
+  'fully-operational',
+  'paused',
+  'resyncing',
+  'out-of-sync',
+  'split-brain',
+] as const;
+export type MirrorStatus = (typeof mirrorStatuses)[number];
+
+export interface MirrorState {
+  source: NodeName;
+  target: NodeName;
+  status: MirrorStatus;
+  connected: boolean;
+  congested: boolean;
+  paused: { by: 'operator' | 'policy'; reason: string } | null;
+  resync: {
+    kind: 'partial' | 'full';
+    bytes: number;
+    regions: number;
+    dirtyRegions: number;
+    percent: number;
+    speedBytesPerSecond: number;
+    etaSeconds: number | null;
+  } | null;
+  /** An explicit `full-resync`: the only way on for replicas without a common past (rule 13). */
+  fullResyncOrdered: boolean;
+  unrelated: boolean;
+  lastResync: { kind: 'partial' | 'full'; bytes: number; result: 'completed' | 'interrupted' } | null;
+  because: string;
+}
+
+export function emptyState(): ClusterState {
+  return { nodes: {}, resources: {}, settings: {}, commands: {} };
+}
+
+/** The node that serves, where exactly one does. */
+export function sourceOf(resource: ResourceState): NodeName | null {
+  return resource.reigns.length === 1 ? (resource.reigns[0]?.node ?? null) : null;
+}
+
+export function reigns(resource: ResourceState, node: NodeName): boolean {
+  return resource.reigns.some((reign) => reign.node === node);
+}
+
+export function replicaNodes(resource: ResourceState): NodeName[] {
+  return Object.values(resource.replicas).map(({ node }) => node);
+}
+
+/** Mode of the pair, whichever of them is the source (REQUIREMENTS 1). */
+export function modeOf(resource: ResourceState, a: NodeName, b: NodeName): Mode {
+  return resource.replicas[a]?.pairs[b] ?? resource.replicas[b]?.pairs[a] ?? 'sync';
+}
+
+/** The highest epoch that was served or promised, as far as these events tell. */
+export function highestEpoch(resource: ResourceState): number {
+  return Math.max(resource.epoch, ...Object.values(resource.promises).map(({ epoch }) => epoch));
+}
+
+export function totalBytes(resource: ResourceState, node: NodeName): number {
+  return (resource.replicas[node]?.volumes ?? []).reduce((sum, { byteSize }) => sum + byteSize, 0);
+}
