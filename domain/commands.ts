@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Actor, EnteredBecause } from './events.ts';
+import type { Actor } from './events.ts';
 import { SettingKey } from './settings.ts';
 import {
   AbsolutePath,
@@ -184,5 +184,3 @@ export type CommandOf<C extends CommandName> = Extract<Command, { command: C }>;
 export function tagOf(command: Command): Tag | null {
   return 'tag' in command ? (command.tag ?? null) : null;
 }
-
-export type EnteredBecause = z.infer<typeof EnteredBecause>;
