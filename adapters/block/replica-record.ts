@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import { Epoch, Generation, NodeName, Tag, targetsMax, VolumeName } from '../../domain/vocabulary.ts';
+
+/**
+ * What a replica knows about itself, durable beside its data (DESIGN 2 "Generations", FAULTS 3, 20). It can veto what
+ * the cluster's history allows, never allow more.
+ */
+
+export const recordVersion = 1;
+/** Generations kept in the history, newest first. */
+export const historyMax = 32;
+
+export const PeerRecord = z.object({
+  /** The generation when the peer was lost: its intent log counts from there. */
+  base: Generation.nullable(),
+  outOfSync: z.boolean(),
+  intentLog: z.enum(['kept', 'none', 'invalid']),
+});
+export type PeerRecord = Readonly<z.infer<typeof PeerRecord>>;
+
+/** Pushed to the agent as it stands until it is acknowledged by its number (REQUIREMENTS 2.3). */
+export const ObservationRecord = z.looseObject({
+  observation: z.int().positive(),
+  type: z.string(),
+});
+export type ObservationRecord = Readonly<z.infer<typeof ObservationRecord>>;
+
+export const ReplicaRecord = z.object({
+  version: z.literal(recordVersion),
+  cluster: z.string().min(1),
+  tag: Tag,
+  /** The id of the resource's `resource.created` event. */
+  resource: z.string().min(1),
+  node: NodeName,
+  volumes: z.array(z.object({ name: VolumeName, byteSize: z.int().positive() })).min(1),
+  /** Highest epoch served or followed. */
+  epoch: Epoch,
+  /** Highest epoch promised. */
+  promised: Epoch,
+  role: z.enum(['source', 'target', 'none']),
+  lastOwner: z.boolean(),
+  dataCorrupt: z.boolean(),
+  inSync: z.boolean(),
+  consistent: z.boolean(),
+  /** Why it is paused, or null. */
+  paused: z.string().nullable(),
+  resyncing: z.object({ source: NodeName, kind: z.enum(['full', 'partial']) }).nullable(),
+  /** True while serving; false after an orderly stop. */
+  crashedSource: z.boolean(),
+  handedTo: z.object({ node: NodeName, epoch: Epoch }).nullable(),
+  generation: z.object({
+    current: Generation.nullable(),
+    history: z.array(Generation).max(historyMax),
+    peers: z
+      .record(NodeName, PeerRecord)
+      .refine((peers) => Object.keys(peers).length <= targetsMax, `at most ${targetsMax} peers`),
+  }),
+  observations: z.object({
+    /** The number that the next observation gets. */
+    next: z.int().positive(),
+    pending: z.array(ObservationRecord),
+  }),
+  /** Head of this node's journal when it was last told. */
+  journalHead: z
+    .object({ incarnation: z.int().min(0), sequence: z.int().min(0), hash: z.string() })
+    .nullable(),
+});
+export type ReplicaRecord = DeepReadonly<z.infer<typeof ReplicaRecord>>;
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+
+/** Which replica it is: what must agree before its bytes are touched. */
+export type ReplicaIdentity = Pick<ReplicaRecord, 'cluster' | 'tag' | 'resource' | 'node' | 'volumes'>;
+
+/** A replica that has never held anything: it is in nobody's role, and only a resync or a first owner fills it. */
+export function newReplicaRecord({ cluster, tag, resource, node, volumes }: ReplicaIdentity): ReplicaRecord {
+  return {
+    version: recordVersion,
+    cluster,
+    tag,
+    resource,
+    node,
+    volumes,
+    epoch: 0,
+    promised: 0,
+    role: 'none',
+    lastOwner: false,
+    dataCorrupt: false,
+    inSync: false,
+    consistent: false,
+    paused: null,
+    resyncing: null,
+    crashedSource: false,
+    handedTo: null,
+    generation: { current: null, history: [], peers: {} },
+    observations: { next: 1, pending: [] },
+    journalHead: null,
+  };
+}
+
+/** The record with one more numbered observation, to be made durable with what it reports (I19). */
+export function withObservation(
+  record: ReplicaRecord,
+  observation: { readonly type: string } & Readonly<Record<string, unknown>>,
+): ReplicaRecord {
+  const { next, pending } = record.observations;
+  return {
+    ...record,
+    observations: { next: next + 1, pending: [...pending, { ...observation, observation: next }] },
+  };
+}
