@@ -41,6 +41,8 @@ export interface Bus {
    */
   watchViews(prefix: string, changed: (key: ViewKey, view: View) => void): Subscription;
 
+  /** True once there is a connection and the bus knows every subscription made so far; false after `timeoutMs`. */
+  ready(timeoutMs: number): Promise<boolean>;
   status(): BusStatus;
   /** Called with each change of `status()`. */
   watchStatus(changed: (status: BusStatus) => void): Subscription;
@@ -78,7 +80,8 @@ export interface AgentBus extends Bus {
 
   /**
    * Shows a view, unless a newer one is there. `value` null takes it away: the heads stay, so that no older view
-   * comes back. `unavailable`: nothing keeps views now; put it again when `status().views` says so.
+   * comes back. The last one of each key is put again by itself whenever what keeps them comes back (FAULTS 25);
+   * `unavailable`: nothing keeps views now.
    */
   putView(key: ViewKey, value: unknown, heads: Heads): Promise<ViewOutcome>;
 }
@@ -120,7 +123,8 @@ export type BusErrorCode =
   | 'no-responders' // nobody there takes it
   | 'denied' // the bus does not let this user send it
   | 'busy' // the receiver has too many under way and did not take it
-  | 'invalid' // the receiver could not read it, or the reply could not be read
+  | 'invalid' // the receiver could not read it and did not take it
+  | 'bad-reply' // the reply could not be read
   | 'failed' // the receiver broke down over it
   | 'timeout' // no reply in time
   | 'closed'; // this side closed the bus
@@ -136,6 +140,6 @@ export class BusError extends Error {
 
   /** The request may have had its effect: only its id tells (`mirrorkeeper command ID`). */
   get mayHaveHappened(): boolean {
-    return this.code === 'failed' || this.code === 'timeout' || this.code === 'closed';
+    return ['failed', 'bad-reply', 'timeout', 'closed'].includes(this.code);
   }
 }

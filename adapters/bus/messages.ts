@@ -89,3 +89,7 @@ export interface View {
   readonly heads: Heads;
   readonly value: unknown;
 }
+
+/** Names one event and its content: a sequence that was used twice gives two ids (FAULTS 25). */
+export const recordId = ({ node, incarnation, sequence, hash }: JournalRecord): string =>
+  `${node}/${incarnation}/${sequence}/${hash}`;
