@@ -1,4 +1,5 @@
-import type { Generation, NodeName } from './vocabulary.ts';
+import { z } from 'zod';
+import { Generation, NodeName } from './vocabulary.ts';
 
 /**
  * What a replica remembers about the generations of its data, and how that changes: pure transitions.
@@ -27,39 +28,48 @@ import type { Generation, NodeName } from './vocabulary.ts';
 export const historyMax = 32;
 
 /** `none`: this replica has no bitmap (every resync is full). `invalid`: it had one that cannot be trusted. */
-export type IntentLogState = 'kept' | 'none' | 'invalid';
+export const IntentLogState = z.enum(['kept', 'none', 'invalid']);
+export type IntentLogState = z.infer<typeof IntentLogState>;
 
-export type ResyncKind = 'partial' | 'full';
+export const ResyncKind = z.enum(['partial', 'full']);
+export type ResyncKind = z.infer<typeof ResyncKind>;
 
 /** What a replica knows about one other replica of its resource. */
-export interface PeerGenerations {
+export const PeerGenerations = z.object({
   /** Generation up to which that peer is known to have everything; the intent log for it counts from there. */
-  readonly base: Generation | null;
+  base: Generation.nullable(),
   /** Durable before anything is acknowledged without that peer. */
-  readonly outOfSync: boolean;
+  outOfSync: z.boolean(),
   /** A generation began since that peer was lost: this side may hold acknowledged writes that it lacks. */
-  readonly moved: boolean;
-  readonly intentLog: IntentLogState;
+  moved: z.boolean(),
+  intentLog: IntentLogState,
   /** The node whose intent log was merged into this one when it handed over; null: counted here only. */
-  readonly logFrom: NodeName | null;
-}
+  logFrom: NodeName.nullable(),
+});
+export type PeerGenerations = Readonly<z.infer<typeof PeerGenerations>>;
 
 /** Durable on the target before the first block arrives out of write order, until the resync has completed. */
-export interface ResyncMark {
-  readonly source: NodeName;
-  readonly kind: ResyncKind;
+export const ResyncMark = z.object({
+  source: NodeName,
+  kind: ResyncKind,
   /** The source's base for this replica: what its intent log counts from. The resync goes on only from there. */
-  readonly base: Generation | null;
+  base: Generation.nullable(),
   /** The source's current generation: what this replica becomes. Follows the source while it runs. */
-  readonly generation: Generation;
-}
+  generation: Generation,
+});
+export type ResyncMark = Readonly<z.infer<typeof ResyncMark>>;
 
-export interface GenerationSet {
+export const GenerationSet = z.object({
   /** null: brand-new, never had data. */
-  readonly current: Generation | null;
+  current: Generation.nullable(),
   /** Former generations of this data, newest first. */
+  history: z.array(Generation).max(historyMax),
+  peers: z.record(NodeName, PeerGenerations),
+});
+export interface GenerationSet {
+  readonly current: Generation | null;
   readonly history: readonly Generation[];
-  readonly peers: Readonly<Record<string, PeerGenerations>>;
+  readonly peers: Readonly<Record<NodeName, PeerGenerations>>;
 }
 
 /** The part of a replica's metadata that decides with whom it can be resynced, and how. */

@@ -225,7 +225,7 @@ export const rows: readonly Row[] = [
   },
   {
     row: 'q',
-    sentence: 'one stands in the history of the other, later than what the intent log counts from',
+    sentence: 'one stands in the history of the other, and the intent log goes back beyond it',
     when: (f) => ahead(f) && f.log === 'covering',
     outcome: 'partial',
   },
