@@ -1,0 +1,105 @@
+import { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import type { Export } from './export.ts';
+import type { ExportCatalogue } from './export-catalogue.ts';
+import { NbdSession } from './nbd-session.ts';
+import { receiveInPlace } from './received-in-place.ts';
+import type { SlabPool } from './slab.ts';
+
+/** Bytes that may still come after the session said stop: the kernel is given this much room meanwhile. */
+const landingSize = 4096;
+
+/** One client's socket and its session. */
+export class NbdConnection {
+  readonly #session: NbdSession;
+  readonly #socket: Socket;
+  readonly #changed: (connection: NbdConnection) => void;
+  readonly #landing = Buffer.allocUnsafeSlow(landingSize);
+  #isReading = true;
+  #isClosed = false;
+  /** Times that the server has looked and found it not transmitting. */
+  idleSweeps = 0;
+
+  /** `changed`: the connection has closed, or an export has answered the last of its requests. */
+  constructor(
+    accepted: Socket,
+    catalogue: ExportCatalogue,
+    pool: SlabPool,
+    changed: (connection: NbdConnection) => void,
+  ) {
+    this.#changed = changed;
+    this.#session = new NbdSession(catalogue, pool, {
+      send: (slices) => this.#send(slices),
+      wake: () => process.nextTick(() => this.#wake()),
+      reading: (wanted) => this.#read(wanted),
+      close: () => this.#socket.end(() => this.#socket.destroy()),
+    });
+    this.#socket = receiveInPlace(accepted, {
+      space: () => (this.#isReading ? this.#session.space() : this.#landing),
+      received: (byteCount, into) => this.#received(byteCount, into),
+    });
+    this.#socket.setNoDelay(true);
+    this.#socket.on('error', () => this.#socket.destroy());
+    this.#socket.once('close', () => this.#close());
+    this.#session.work();
+  }
+
+  get target(): Export | null {
+    return this.#session.target;
+  }
+
+  get inFlight(): number {
+    return this.#session.inFlight;
+  }
+
+  get heldBytes(): number {
+    return this.#session.heldBytes;
+  }
+
+  get isTransmitting(): boolean {
+    return this.#session.isTransmitting;
+  }
+
+  /** Closed, and no export works for it any more. */
+  get isOver(): boolean {
+    return this.#isClosed && this.inFlight === 0;
+  }
+
+  withdraw(): void {
+    this.#session.withdraw();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #received(byteCount: number, into: Buffer): boolean {
+    this.#session.received(into.subarray(0, byteCount));
+    return this.#isReading;
+  }
+
+  #read(wanted: boolean): void {
+    this.#isReading = wanted;
+    if (wanted) this.#socket.resume();
+    else this.#socket.pause();
+  }
+
+  #send(slices: readonly Buffer[]): void {
+    const last = slices.length - 1;
+    if (last > 0) this.#socket.cork();
+    for (let index = 0; index < last; index++) this.#socket.write(slices[index] as Buffer);
+    this.#socket.write(slices[last] as Buffer, () => this.#session.sent());
+    if (last > 0) this.#socket.uncork();
+  }
+
+  #wake(): void {
+    this.#session.work();
+    if (this.inFlight === 0) this.#changed(this);
+  }
+
+  #close(): void {
+    this.#isClosed = true;
+    this.#session.closed();
+    this.#changed(this);
+  }
+}
