@@ -56,10 +56,18 @@ export function decodeSlot(slot: Buffer): SlotContent | SlotDamage {
   const end = jsonAt + slot.readUInt32LE(24);
   if (end > slot.length || slot.readUInt32LE(12) !== crc32(slot.subarray(16, end))) return 'torn';
   if (slot.readUInt32LE(8) !== metadataFormat) return 'version';
-  const json: unknown = JSON.parse(slot.toString('utf8', jsonAt, end));
+  const json = parseJson(slot.toString('utf8', jsonAt, end));
   if (versionOf(json) !== recordVersion) return 'version';
   const parsed = ReplicaRecord.safeParse(json);
   return parsed.success ? { sequence: slot.readBigUInt64LE(16), record: parsed.data } : 'torn';
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 const versionOf = (json: unknown): unknown =>
