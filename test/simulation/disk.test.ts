@@ -132,6 +132,24 @@ describe('a simulated disk', () => {
     expect(file.dirtySectorCount).toBe(1);
   });
 
+  it('never makes a sector older by a flush that was overtaken by another', () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const { world, device, file } = bench(seed, { flushMs: [1, 20] });
+      let stableMax = 0;
+      for (let byte = 1; byte < 40; byte++) {
+        const operation = byte % 2 === 0 ? 'flush' : 'write';
+        world.after(world.random.span(0, 60), () => {
+          if (operation === 'flush') device.flush(() => {});
+          else device.write(filled(1 + Math.floor(world.nowMs), 1), 0, () => {});
+        });
+      }
+      while (world.step()) {
+        expect(file.stable[0]).toBeGreaterThanOrEqual(stableMax);
+        stableMax = file.stable[0] ?? 0;
+      }
+    }
+  });
+
   it('keeps what a killed process has written, and some of what it was writing', () => {
     const fates = new Set<string>();
     for (let seed = 0; seed < 50; seed++) {

@@ -134,6 +134,7 @@ export class SimulatedFile {
   stableVersion = 0;
   readonly #disk: SimulatedDisk;
   readonly #world: World;
+  #version = 0;
   readonly #dirty = new Map<number, Dirty>();
   readonly #abandoned = new Set<number>();
   readonly #inFlight = new Set<InFlight>();
@@ -276,8 +277,9 @@ export class SimulatedFile {
   #touch(sector: number): void {
     this.#abandoned.delete(sector);
     const dirty = this.#dirty.get(sector);
-    if (dirty === undefined) this.#dirty.set(sector, { version: 1, stableVersion: 0 });
-    else dirty.version++;
+    const version = ++this.#version;
+    if (dirty === undefined) this.#dirty.set(sector, { version, stableVersion: version - 1 });
+    else dirty.version = version;
   }
 
   #writeBackOne(): void {
