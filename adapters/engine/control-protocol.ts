@@ -101,6 +101,8 @@ export const orders = {
   serve: order('serve', {
     epoch: Epoch,
     force: z.boolean().default(false),
+    /** Known to be lost, or to have recorded themselves out of sync: nothing waits for them. */
+    without: z.array(NodeName).max(8).default([]),
     readOnly: z.boolean().default(false),
     /** Unix socket of the NBD exports; default `DIR/nbd.sock`. */
     socket: AbsolutePath.optional(),

@@ -1,67 +1,69 @@
 /**
  * Every message between two engines, in one table. The link (link.ts) gives each the same fixed fields; what they
- * mean for a type stands here. Words in the last column are the fields that are used; `json` and `bits` are payloads.
+ * mean for a type stands here. `json` and the bytes are payloads; `epoch` is always that of the reign spoken for.
  *
- * | name                  | who              | answered by         | number, offset, byteCount, flags, payload            |
- * |-----------------------|------------------|---------------------|------------------------------------------------------|
- * | write                 | source → target  | ack                 | number = sequence; offset; byteCount = `overtakes`;  |
- * |                       |                  |                     | flags fua, resync; payload = the bytes               |
- * | zero, trim            | source → target  | ack                 | number = sequence; offset; byteCount; flags          |
- * | flush                 | source → target  | flushed             | number = of the flush                                |
- * | clear                 | source → target  | nothing             | volume; number = sequence; json {peers, ranges}      |
- * | resync-start          | source → target  | bitmap…, recorded   | number = attempt; json                               |
- * | bitmap                | either           | nothing             | volume; number = attempt; offset = first region;     |
- * |                       |                  |                     | byteCount = regions; flags = index of the peer in    |
- * |                       |                  |                     | the sorted node names; payload = bits, low bit first |
- * | resync-finish         | source → target  | resync-finished     | number = attempt; json                               |
- * | hand-over             | source → target  | hand-over-ready     | number = attempt; json                               |
- * | state                 | either, first    | state               | json; again whenever it changes                      |
- * | ack                   | target → source  |                     | number = written through; offset = received through  |
- * | flushed               | target → source  |                     | number = of the flush                                |
- * | recorded              | target → source  |                     | number = attempt or request; json                    |
- * | resync-finished       | target → source  |                     | number = attempt                                     |
- * | hand-over-ready       | target → source  |                     | number = attempt                                     |
- * | handed-over           | source → target  | nothing             | number = attempt; json {epoch, to}                   |
- * | out-of-sync-request   | source → target  | recorded            | number = request; json                               |
- * | promise-request       | candidate → any  | promise             | number = epoch asked for                             |
- * | promise               | any → candidate  |                     | number = epoch asked for; json                       |
- * | pause, resume         | source → target  | recorded / state    | number = request; json {reason}                      |
- * | refused               | either           |                     | number = that of the refused message; json           |
+ * | name                | who             | answered by       | fields                                               |
+ * |---------------------|-----------------|-------------------|------------------------------------------------------|
+ * | write               | source → target | ack               | volume; number = sequence; offset; byteCount =       |
+ * |                     |                 |                   | `overtakes`; flags fua, resync; payload = the bytes  |
+ * | zero, trim          | source → target | ack               | volume; number = sequence; offset; byteCount; flags  |
+ * | flush               | source → target | flushed           | volume; number = of the flush                        |
+ * | clear               | source → target | nothing           | volume; json {peers, ranges}                         |
+ * | generation          | source → target | generation-stored | json {generation, away}                              |
+ * | resync-finish       | source → target | resync-finished   | number = attempt; json                               |
+ * | state               | either, first   | state             | json; again whenever it changes                      |
+ * | ack                 | target → source |                   | number = written through; offset = received through  |
+ * | flushed             | target → source |                   | number = of the flush                                |
+ * | generation-stored   | target → source |                   | json {generation}                                    |
+ * | resync-start        | source → target | bitmap, recorded  | number = attempt; json                               |
+ * | bitmap              | either          | nothing           | volume; number = attempt; offset = first region;     |
+ * |                     |                 |                   | byteCount = regions; flags = index of the peer whom  |
+ * |                     |                 |                   | the log is about among the sorted names of all nodes |
+ * |                     |                 |                   | that the sender knows; payload = bits, low bit first |
+ * | recorded            | target → source |                   | number = attempt or request; json                    |
+ * | resync-finished     | target → source |                   | number = attempt                                     |
+ * | out-of-sync-request | source → target | recorded          | number = request                                     |
+ * | pause               | source → target | recorded          | number = request; json {reason}                      |
+ * | resume              | source → target | state             | number = request                                     |
+ * | hand-over           | source → target | hand-over-ready   | number = attempt; json; bitmaps came before          |
+ * | hand-over-ready     | target → source |                   | number = attempt                                     |
+ * | promise-request     | candidate → any | promise           | number = epoch asked for                             |
+ * | promise             | any → candidate |                   | number = epoch asked for; json                       |
+ * | refused             | either          |                   | number = that of what is refused; json               |
  *
- * Order. Bulk messages keep theirs. One sequence runs over all volumes of a resource, in the order in which the
- * source issues writes (REQUIREMENTS 2.4). A `write` may be applied as soon as every sequence up to
+ * Order. Bulk messages (16 to 127) keep theirs; urgent ones (128 on) keep theirs but may overtake bulk ones, so
+ * nothing that must stand behind a write is urgent. One sequence runs over all volumes of a resource, in the order
+ * in which the source issues writes (REQUIREMENTS 2.4). A `write` may be applied as soon as every sequence up to
  * number − 1 − overtakes is; zero and trim overtake nothing. Sequences that a target does not need (regions that a
- * resync copies later) are left out, so gaps are normal; an `ack` is cumulative: everything sent up to there.
- * An urgent message overtakes: so nothing that must stand behind a write is urgent.
+ * resync copies later) are left out, so gaps are normal; an `ack` covers everything that was sent up to its number.
  */
 import { z } from 'zod';
 import { Epoch, Generation, NodeName, VolumeName } from '../../domain/vocabulary.ts';
 
 export const messageType = {
-  // bulk: source → target, in the order of the writes
   write: 16,
   zero: 17,
   trim: 18,
   flush: 19,
   clear: 20,
-  'resync-start': 21,
-  bitmap: 22,
-  'resync-finish': 23,
-  'hand-over': 24,
-  // urgent
+  generation: 21,
+  'resync-finish': 22,
   state: 128,
   ack: 129,
   flushed: 130,
-  recorded: 131,
-  'resync-finished': 132,
-  'hand-over-ready': 133,
-  'handed-over': 134,
-  'out-of-sync-request': 135,
-  'promise-request': 136,
-  promise: 137,
-  pause: 138,
-  resume: 139,
-  refused: 140,
+  'generation-stored': 131,
+  'resync-start': 132,
+  bitmap: 133,
+  recorded: 134,
+  'resync-finished': 135,
+  'out-of-sync-request': 136,
+  pause: 137,
+  resume: 138,
+  'hand-over': 139,
+  'hand-over-ready': 140,
+  'promise-request': 141,
+  promise: 142,
+  refused: 143,
 } as const;
 export type MessageName = keyof typeof messageType;
 
@@ -69,68 +71,95 @@ export type MessageName = keyof typeof messageType;
 export const writeFlag = { fua: 1, resync: 2 } as const;
 
 const Count = z.int().min(0);
+const Known = Generation.nullable();
+const ResyncMarkSchema = z.object({
+  source: NodeName,
+  kind: z.enum(['full', 'partial']),
+  base: Known,
+  generation: Generation,
+});
+const IntentLogState = z.enum(['kept', 'none', 'invalid']);
 
-/** The generations beside a replica's data, as domain/generations.ts compares them. */
-export const GenerationState = z.object({
-  current: Generation.nullable(),
+/** domain/generations.ts `GenerationRecord`: the sender about itself and the receiver. */
+const GenerationRecordSchema = z.object({
+  node: NodeName,
+  current: Known,
   history: z.array(Generation).max(32),
-  peers: z.record(
-    NodeName,
-    z.object({
-      base: Generation.nullable(),
-      outOfSync: z.boolean(),
-      intentLog: z.enum(['kept', 'none', 'invalid']),
-    }),
-  ),
+  base: Known,
+  peerOutOfSync: z.boolean(),
+  moved: z.boolean(),
+  intentLog: IntentLogState,
+  logFrom: NodeName.nullable(),
+  marked: z.boolean(),
+  inSync: z.boolean(),
+  consistent: z.boolean(),
+  resyncing: ResyncMarkSchema.nullable(),
+  serving: z.boolean(),
+  crashedSource: z.boolean(),
+  epoch: Epoch,
 });
 
 /** What a replica is and has, sent first in every session and at every change. Decides who may copy what to whom. */
 export const StatePayload = z.object({
   role: z.enum(['source', 'target', 'none']),
-  /** Of this engine process: another one has forgotten what it had not flushed. 32 hex digits. */
-  incarnation: z.string().regex(/^[0-9a-f]{32}$/),
-  epoch: Epoch,
   promised: Epoch,
   volumes: z.array(z.object({ name: VolumeName, byteSize: Count })).max(64),
-  inSync: z.boolean(),
-  consistent: z.boolean(),
   paused: z.string().max(200).nullable(),
-  resyncing: z.object({ source: NodeName, kind: z.enum(['full', 'partial']) }).nullable(),
-  crashedSource: z.boolean(),
   lastOwner: z.boolean(),
   handedTo: z.object({ node: NodeName, epoch: Epoch }).nullable(),
-  generation: GenerationState,
+  record: GenerationRecordSchema,
 });
 export type StatePayload = z.infer<typeof StatePayload>;
 
-/** The target records durably that it is out of sync (and inconsistent, if a byte will be copied), then answers. */
+/** The target records durably that it is out of sync, and inconsistent if a byte will be copied, then answers. */
 export const ResyncStartPayload = z.object({
-  kind: z.enum(['full', 'partial']),
-  /** Asked for by an operator: overrides what the generations say (rule 13). */
+  mark: ResyncMarkSchema,
+  /** Asked for by an operator: overrides what the generations say (rules 12 and 13). */
   forced: z.boolean(),
+  /** In the source's log for the target, all volumes. */
+  markedRegions: Count,
 });
 export type ResyncStartPayload = z.infer<typeof ResyncStartPayload>;
 
-/** The generations that the target takes over when all that was sent before is on its stable storage. */
+/** Everything sent before is to be on stable storage; then the target takes over the source's generations. */
 export const ResyncFinishPayload = z.object({
-  current: Generation.nullable(),
+  inSync: z.boolean(),
+  current: Known,
   history: z.array(Generation).max(32),
+  peers: z.record(
+    NodeName,
+    z.object({
+      base: Known,
+      outOfSync: z.boolean(),
+      moved: z.boolean(),
+      intentLog: IntentLogState,
+      logFrom: NodeName.nullable(),
+    }),
+  ),
+  /** The third replicas for whom the source's intent logs came before, as bitmaps. */
+  logs: z.array(NodeName).max(8),
 });
 export type ResyncFinishPayload = z.infer<typeof ResyncFinishPayload>;
 
-/** `markedRegions`: what the target's own log holds for the source, all volumes. */
-export const RecordedPayload = z.object({ generation: Generation.nullable(), markedRegions: Count });
+/** In force from here on in the stream; `away`: the replicas that do not take part in it. */
+export const GenerationPayload = z.object({ generation: Generation, away: z.array(NodeName).max(8) });
+export type GenerationPayload = z.infer<typeof GenerationPayload>;
+
+export const GenerationStoredPayload = z.object({ generation: Generation });
+
+/** `markedRegions`: in the target's log for the source, all volumes; as many bits came as bitmaps. */
+export const RecordedPayload = z.object({ markedRegions: Count, consistent: z.boolean() });
 export type RecordedPayload = z.infer<typeof RecordedPayload>;
 
-/** First and last region of each range that both sides of a pair hold on stable storage; the pairs are receiver and each of `peers`. */
+/** First and last region of ranges that receiver and each of `peers` both hold on stable storage. */
 export const ClearPayload = z.object({
   peers: z.array(NodeName).max(8),
   ranges: z.array(z.tuple([Count, Count])).max(4096),
 });
 export type ClearPayload = z.infer<typeof ClearPayload>;
 
-/** Rule 6, steps 3 and 4: bitmaps of the source's logs came before; the receiver makes them its own, durably. */
-export const HandOverPayload = z.object({ to: NodeName, epoch: Epoch });
+/** Rule 6, step 3: the receiver makes the logs and what the source knows about the others its own, durably. */
+export const HandOverPayload = z.object({ epoch: Epoch, finish: ResyncFinishPayload });
 export type HandOverPayload = z.infer<typeof HandOverPayload>;
 
 export const ReasonPayload = z.object({ reason: z.string().max(200) });
@@ -140,7 +169,7 @@ export type ReasonPayload = z.infer<typeof ReasonPayload>;
 export const PromisePayload = z.object({
   promised: z.boolean(),
   highest: Epoch,
-  reason: z.string().max(200).nullable(),
+  code: z.string().max(60).nullable(),
 });
 export type PromisePayload = z.infer<typeof PromisePayload>;
 
