@@ -54,8 +54,8 @@ export const urgentPayloadBytesMax = 64 * 1024;
 /**
  * Why a session ended or did not begin. Every one is counted; none lets a byte through.
  * `bad-…`, `wrong-session`: what came is damaged or not of this session (FAULTS 27, 28).
- * `wrong-version` … `old-session`: the handshake refused. `refused`: the peer says no without proof that it is the
- * peer. `not-authenticated`: something else than a handshake came before one was over.
+ * `wrong-version` … `old-session`: the handshake was refused, here or by the peer. `not-authenticated`: something
+ * else than a handshake came before one was over. `link-closed`: the peer's engine does not want it now. `replaced`: the peer has begun a newer session.
  */
 export const linkFaults = [
   'bad-checksum',
@@ -72,7 +72,8 @@ export const linkFaults = [
   'wrong-resource',
   'wrong-node',
   'old-session',
-  'refused',
+  'link-closed',
+  'replaced',
   'timed-out',
   'connection-lost',
   'dropped',

@@ -1,5 +1,10 @@
 /** What a connection tells its owner. After `closed` nothing else comes. */
 export interface ConnectionEvents {
+  /**
+   * Where the next bytes may be put, for a transport that can choose: `received` is then called with the beginning
+   * of it, and nothing has to be copied.
+   */
+  space?(): Uint8Array;
   /** The bytes are valid only during the call: the buffer is reused. */
   received(bytes: Uint8Array): void;
   /** What `send` refused with `false` has gone out. */
@@ -14,7 +19,7 @@ export interface Connection {
   /** Stops and resumes `received`: back-pressure from a slow disk to the sender. */
   pauseReceiving(): void;
   resumeReceiving(): void;
-  /** Ends at once; `closed` follows. */
+  /** Ends at once, `closed` follows; what was sent before may still arrive. Harmless when it has ended already. */
   destroy(): void;
 }
 
