@@ -1,4 +1,5 @@
 import type { ActorVia, EventData, EventEnvelope, Head, Heads } from '../domain/envelope.ts';
+import type { NodeName, Tag } from '../domain/vocabulary.ts';
 
 /**
  * The port of the journal: every node's log, held on this node. This node appends to its own log and to no
@@ -34,7 +35,7 @@ export interface EventDraft {
   /** As `envelopeType` makes it: mirrorkeeper.resource.created.v1 */
   readonly type: string;
   /** The tag, where the event is about a resource. */
-  readonly subject?: string | undefined;
+  readonly subject?: Tag | undefined;
   readonly actor: { readonly id: string; readonly via: ActorVia; readonly verified: boolean };
   readonly reason?: string | undefined;
   /** Id of the command that brought it about. */
@@ -113,7 +114,7 @@ export interface Snapshot {
 export type FetchEvents = (range: EventRange) => Promise<readonly EventEnvelope[]>;
 
 export interface Journal {
-  readonly node: string;
+  readonly node: NodeName;
   /** Incarnation of this node's own log. */
   readonly incarnation: number;
   /** Public key of this node, 64 hex digits. */

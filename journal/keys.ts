@@ -1,0 +1,41 @@
+import type { EventPosition } from '../domain/envelope.ts';
+
+/**
+ * Keys of the journal's database, all text:
+ *
+ *   e!NODE!INCARNATION!SEQUENCE   an event (numbers padded, so that key order is log order)
+ *   q!NODE!INCARNATION!SEQUENCE   an event that a later incarnation left behind: kept, but no part of the log
+ *   h!NODE                        the latest signed head heard of a node
+ *   s!NAME                        a snapshot with its heads
+ *
+ * No name contains '!' (REQUIREMENTS 1), and every character of a name sorts after it.
+ */
+const incarnationDigits = 6;
+const sequenceDigits = 12;
+
+const padded = (value: number, digits: number): string => value.toString().padStart(digits, '0');
+
+export const eventKey = ({ node, incarnation, sequence }: EventPosition): string =>
+  `e!${node}!${padded(incarnation, incarnationDigits)}!${padded(sequence, sequenceDigits)}`;
+
+export const quarantineKey = (position: EventPosition): string => `q${eventKey(position).slice(1)}`;
+
+export const signedHeadKey = (node: string): string => `h!${node}`;
+
+export const snapshotKey = (name: string): string => `s!${name}`;
+
+/** Bounds of all keys with a prefix: '"' is the character after '!'. */
+export const allEvents = { gte: 'e!', lt: 'e"' } as const;
+export const allSignedHeads = { gte: 'h!', lt: 'h"' } as const;
+export const allSnapshots = { gte: 's!', lt: 's"' } as const;
+
+export const logBounds = (node: string, incarnation: number): { gte: string; lt: string } => {
+  const prefix = `e!${node}!${padded(incarnation, incarnationDigits)}`;
+  return { gte: `${prefix}!`, lt: `${prefix}"` };
+};
+
+export function parseEventKey(key: string): EventPosition | undefined {
+  const match = /^e!([^!]+)!(\d{6})!(\d{12})$/.exec(key);
+  if (match === null) return undefined;
+  return { node: match[1] ?? '', incarnation: Number(match[2]), sequence: Number(match[3]) };
+}

@@ -1,0 +1,71 @@
+import {
+  comparePositions,
+  type EventEnvelope,
+  type EventPosition,
+  eventId,
+  type Heads,
+} from '../domain/envelope.ts';
+import type { EventStore } from './event-store.ts';
+import { type EventRange, JournalError, type LogHead } from './journal.ts';
+import { eventKey } from './keys.ts';
+import { decode } from './record.ts';
+
+/**
+ * In order; what is good before a damaged event is yielded before the error is thrown.
+ * Errors: `gap`, `bad-checksum`, `bad-chain` (another event in its place).
+ */
+export async function* readRange(
+  store: EventStore,
+  { node, incarnation, from, to }: EventRange,
+): AsyncGenerator<readonly EventEnvelope[]> {
+  let sequence = from;
+  const bounds = {
+    gte: eventKey({ node, incarnation, sequence: from }),
+    lte: eventKey({ node, incarnation, sequence: to }),
+  };
+  for await (const records of store.values(bounds)) {
+    const { events, fault } = decodeRun(records, node, incarnation, sequence);
+    sequence += events.length;
+    if (events.length > 0) yield events;
+    if (fault !== undefined) throw fault;
+  }
+  if (sequence <= to)
+    throw new JournalError('gap', `event ${eventId({ node, incarnation, sequence })} is missing`);
+}
+
+function decodeRun(records: readonly string[], node: string, incarnation: number, first: number) {
+  const events: EventEnvelope[] = [];
+  for (const record of records) {
+    const sequence = first + events.length;
+    try {
+      const event = decode(record, `${node}/${incarnation}/${sequence}`);
+      if (event.sequence !== sequence || event.incarnation !== incarnation || event.node !== node)
+        throw outOfPlace(event, { node, incarnation, sequence });
+      events.push(event);
+    } catch (fault) {
+      return { events, fault };
+    }
+  }
+  return { events, fault: undefined };
+}
+
+const outOfPlace = (event: EventEnvelope, expected: EventPosition): JournalError =>
+  new JournalError(
+    event.sequence > expected.sequence ? 'gap' : 'bad-chain',
+    `event ${event.id} stands where ${eventId(expected)} is expected`,
+  );
+
+/** Log after log, each from behind `after` to its head. */
+export async function* replayLogs(
+  store: EventStore,
+  logs: readonly LogHead[],
+  after: Heads,
+): AsyncGenerator<readonly EventEnvelope[]> {
+  for (const { node, incarnation, sequence } of logs) {
+    const from = after[node];
+    const isDone = from !== undefined && comparePositions({ incarnation, sequence }, from) <= 0;
+    if (isDone) continue;
+    const first = from?.incarnation === incarnation ? from.sequence + 1 : 1;
+    yield* readRange(store, { node, incarnation, from: first, to: sequence });
+  }
+}
