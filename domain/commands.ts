@@ -66,7 +66,6 @@ export const operatorCommands = {
   pause: onTargets,
   resume: onTargets,
   'full-resync': onTargets,
-  verify: onTargets,
   settings: z.object({
     tag: Tag.optional(),
     node: NodeName.optional(),
@@ -114,7 +113,8 @@ const observations = {
   superseded: onResource,
   'peer-connected': onPair.extend({ inSync: z.boolean() }),
   'peer-disconnected': onPair.extend({ why: z.string(), away: z.boolean() }),
-  'peer-lost-sync': onPair.extend({ generation: Generation.nullable(), why: z.string() }),
+  /** `known`: the target itself has it on stable storage that it is out of sync. */
+  'peer-lost-sync': onPair.extend({ generation: Generation.nullable(), why: z.string(), known: z.boolean() }),
   congestion: onPair.extend({ congested: z.boolean() }),
   'generation-started': onResource.extend({
     generation: Generation,
@@ -132,7 +132,6 @@ const observations = {
   'resync-interrupted': onPair.extend({ why: z.string() }),
   'resync-completed': onPair.extend({ kind: ResyncKind, bytes, generation: Generation.nullable() }),
   'split-brain-seen': onResource.extend({ reigns: z.array(Reign).min(2) }),
-  'verify-completed': onPair.extend({ differences: bytes, bytes }),
   'bitmap-invalidated': onResource.extend({ peer: NodeName.nullable(), why: z.string() }),
   'link-corruption': onResource.extend({ peer: NodeName, count: z.int().min(1) }),
   'disk-failed': onResource.extend({ volume: VolumeName.nullable(), error: z.string() }),

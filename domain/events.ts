@@ -30,7 +30,7 @@ const Pair = z.object({ source: NodeName, target: NodeName });
 const ResyncKind = z.enum(['partial', 'full']);
 
 /** Why a node entered service. */
-export const EnteredBecause = z.enum([
+const EnteredBecauseSchema = z.enum([
   'created',
   'in-service',
   'switchover',
@@ -39,7 +39,7 @@ export const EnteredBecause = z.enum([
   'forced',
 ]);
 /** Why a node left service. */
-export const LeftBecause = z.enum([
+const LeftBecause = z.enum([
   'out-of-service',
   'switchover',
   'taken-over',
@@ -84,7 +84,7 @@ export const eventSchemas = {
   'resource.deleted': v1(z.object({ created: z.string() })),
   /** `after` is the reign that this one follows: where the fold stands elsewhere, two did not know of each other. */
   'resource.entered-service': v1(
-    z.object({ node: NodeName, epoch: Epoch, why: EnteredBecause, after: Reign.nullable() }),
+    z.object({ node: NodeName, epoch: Epoch, why: EnteredBecauseSchema, after: Reign.nullable() }),
   ),
   'resource.left-service': v1(
     z.object({ node: NodeName, epoch: Epoch, why: LeftBecause, handedTo: Reign.nullable() }),
@@ -98,7 +98,10 @@ export const eventSchemas = {
   'mirror.connected': v1(Pair.extend({ inSync: z.boolean() })),
   /** `away`: the target began anew and cannot know what it missed. */
   'mirror.disconnected': v1(Pair.extend({ why: z.string(), away: z.boolean() })),
-  'mirror.lost-sync': v1(Pair.extend({ generation: Generation.nullable(), why: z.string() })),
+  /** `known`: the target itself has it on stable storage that it is out of sync (rule 9). */
+  'mirror.lost-sync': v1(
+    Pair.extend({ generation: Generation.nullable(), why: z.string(), known: z.boolean() }),
+  ),
   'mirror.congested': v1(Pair.extend({ congested: z.boolean() })),
   'generation.started': v1(
     z.object({
@@ -172,8 +175,6 @@ export const eventSchemas = {
   'local-recovery.failed': v1(
     z.object({ node: NodeName, what: z.string(), blocked: z.boolean(), text: z.string() }),
   ),
-  'verify.started': v1(Pair),
-  'verify.completed': v1(Pair.extend({ differences: z.int().min(0), bytes })),
   'node.joined': v1(z.object({ node: NodeName, host: z.string().nullable() })),
   'node.lost': v1(z.object({ node: NodeName, silentMs: z.number() })),
   /** `restarted`: its engines began anew; otherwise it only could not be heard. */
@@ -216,7 +217,13 @@ export type Actor = z.infer<typeof Actor>;
 
 /** What `decide` returns; the journal stamps identity, order and time on it. */
 export type NewEvent = {
-  [T in EventType]: { readonly type: T; readonly resource: Tag | null; readonly data: EventData<T> };
+  [T in EventType]: {
+    readonly type: T;
+    readonly resource: Tag | null;
+    readonly data: EventData<T>;
+    /** The command that it belongs to, where that is not the one being decided: what ends a command later on. */
+    readonly command?: string | null;
+  };
 }[EventType];
 
 /** An event as the domain reads it: what happened, and the part of its envelope that the fold and the views use. */
@@ -233,6 +240,8 @@ export interface EventHeader {
   readonly reason: string | null;
   readonly command: string | null;
   readonly cause: string | null;
+  /** The hash of the command's body, on the first event of its decision. */
+  readonly digest: string | null;
 }
 
 /** An event of a type that this version does not know: kept, shown, and commands on its resource are refused. */
@@ -246,6 +255,7 @@ export type AnyEvent = DomainEvent | UnknownEvent;
 
 export const isEventType = (type: string): type is EventType => Object.hasOwn(eventSchemas, type);
 
+export type EnteredBecause = z.infer<typeof EnteredBecauseSchema>;
 export type Loss = z.infer<typeof Loss>;
 export type Reign = z.infer<typeof Reign>;
 export type DeviceUris = z.infer<typeof Device>;
@@ -253,6 +263,13 @@ export type VolumeOf = z.infer<typeof Volume>;
 export type EndpointOf = z.infer<typeof Endpoint>;
 
 /** A new event, typed by its name. */
-export function event<T extends EventType>(type: T, resource: Tag | null, data: EventData<T>): NewEvent {
-  return { type, resource, data } as unknown as NewEvent;
+export function event<T extends EventType>(
+  type: T,
+  resource: Tag | null,
+  data: EventData<T>,
+  command?: string | null,
+): NewEvent {
+  return (command == null
+    ? { type, resource, data }
+    : { type, resource, data, command }) as unknown as NewEvent;
 }

@@ -74,7 +74,7 @@ function rivalOf(resource: ResourceState, event: DomainEvent): ResourceState | u
 
 function noteCommand(state: ClusterState, event: AnyEvent): void {
   if (event.command === null || state.commands[event.command]) return;
-  state.commands[event.command] = { digest: '', outcome: 'running', tag: event.resource };
+  state.commands[event.command] = { digest: event.digest ?? '', outcome: 'running', tag: event.resource };
 }
 
 const clusterRecipes: { [T in EventType]?: NodeRecipe<T> } = {
@@ -176,7 +176,9 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     mirror.status = 'paused';
     interrupt(mirror);
     const replica = resource.replicas[mirror.target];
-    if (replica?.data === 'up-to-date') replica.data = 'outdated';
+    if (!replica) return;
+    replica.knowsOutOfSync = true;
+    if (replica.data === 'up-to-date') replica.data = 'outdated';
   }),
   'mirror.resumed': onMirror((mirror) => {
     mirror.paused = null;
@@ -191,6 +193,7 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   'mirror.disconnected': onMirror((mirror, { data }, resource) => {
     mirror.connected = false;
     mirror.congested = false;
+    mirror.unrelated ||= data.why === 'unrelated-data';
     const replica = resource.replicas[mirror.target];
     if (replica && data.away) replica.away = true;
     if (mirror.status === 'resyncing') mirror.status = 'out-of-sync';
@@ -200,6 +203,7 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     if (mirror.status === 'fully-operational') mirror.status = 'out-of-sync';
     const replica = resource.replicas[mirror.target];
     if (replica?.data === 'up-to-date') setData(resource, mirror.target, 'outdated', event);
+    if (replica && event.data.known) replica.knowsOutOfSync = true;
   }),
   'mirror.congested': onMirror((mirror, { data }) => {
     mirror.congested = data.congested;
@@ -249,9 +253,7 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     resource.switchover = { ...data, command };
     setPhase(resource, 'switching-over', id);
   },
-  'switchover.completed': (resource, { data }) => {
-    resource.device = data.device;
-  },
+  'switchover.completed': (resource, { data }) => serving(resource, data.device),
   'switchover.failed': (resource, { id }) => {
     resource.switchover = null;
     if (resource.phase === 'switching-over')
@@ -271,12 +273,13 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   'failover.confirmed': (resource) => {
     resource.confirmation = null;
   },
-  'failover.completed': (resource, { data }) => {
-    resource.device = data.device;
-  },
+  'failover.completed': (resource, { data }) => serving(resource, data.device),
   'failover.blocked': (resource, { id, data }) => {
+    // A candidate that gives way says nothing about the one that goes on.
+    if (resource.takeover && data.candidate !== null && resource.takeover.candidate !== data.candidate)
+      return;
     endTransitions(resource);
-    if (data.code === 'source-alive') {
+    if (data.code !== 'failover-not-confirmed' && data.code !== 'local-recovery-failed') {
       setPhase(resource, resource.reigns.length > 0 ? 'in-service' : 'out-of-service', id);
       return;
     }
@@ -286,7 +289,10 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   'takeover.promised': (resource, event) => {
     const { by, candidate, epoch, outOfSync } = event.data;
     if ((resource.promises[by]?.epoch ?? 0) < epoch) resource.promises[by] = { candidate, epoch, outOfSync };
-    if (outOfSync && resource.replicas[by]?.data === 'up-to-date') setData(resource, by, 'outdated', event);
+    const replica = resource.replicas[by];
+    if (!replica || !outOfSync) return;
+    if (replica.data === 'up-to-date') setData(resource, by, 'outdated', event);
+    replica.knowsOutOfSync = true;
   },
   'takeover.conflicted': (resource, { id, data }) => {
     endTransitions(resource);
@@ -306,6 +312,8 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     const { victim, survivor } = event.data;
     settle(resource, survivor, event);
     setData(resource, victim, 'outdated', event);
+    const replica = resource.replicas[victim];
+    if (replica) replica.victimOf = survivor;
   },
   'data-corrupt.flagged': (resource, { id, data }) => {
     const replica = resource.replicas[data.node];
@@ -323,6 +331,14 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     const { node, peer } = event.data;
     const replica = resource.replicas[node];
     if (replica && peer === null) replica.baseline = false;
+    const mirror = peer === null ? undefined : resource.mirrors[peer];
+    if (mirror?.source !== node) return;
+    // An explicit full resync (rule 13): nothing of the target's copy counts any more.
+    mirror.fullResyncOrdered = true;
+    if (mirror.status !== 'paused') mirror.status = 'out-of-sync';
+    interrupt(mirror);
+    if (peer !== null && resource.replicas[peer]?.data === 'up-to-date')
+      setData(resource, peer, 'outdated', event);
   },
   'bitmap.invalidated': (resource, { data }) => {
     const replica = resource.replicas[data.node];
@@ -348,7 +364,7 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     if (replica) replica.failed = data.what;
   },
   'command.completed': (resource, { data }) => {
-    if (data.device !== null) resource.device = data.device;
+    if (data.device !== null) serving(resource, data.device);
   },
 };
 
@@ -379,7 +395,13 @@ function enterService(resource: ResourceState, event: Of<'resource.entered-servi
     setPhase(resource, 'conflicted', event.id);
     return;
   }
-  const switchedFrom = why === 'switchover' ? known?.node : undefined;
+  resource.entering = {
+    epoch,
+    why,
+    from: why === 'switchover' || why === 'failover' ? (known?.node ?? null) : null,
+    command:
+      (why === 'switchover' ? resource.switchover?.command : resource.takeover?.command) ?? event.command,
+  };
   endTransitions(resource);
   resource.epoch = Math.max(resource.epoch, epoch);
   resource.reigns = [{ node, epoch }];
@@ -388,23 +410,16 @@ function enterService(resource: ResourceState, event: Of<'resource.entered-servi
   resource.device = [];
   const replica = resource.replicas[node];
   if (replica) {
-    replica.data = 'up-to-date';
-    replica.away = false;
     replica.failed = null;
-    replica.because = event.id;
-    replica.since = event.time;
+    replica.dataCorrupt = null;
   }
-  reformMirrors(resource, node, event, switchedFrom);
+  setData(resource, node, 'up-to-date', event);
+  reformMirrors(resource, node, event);
   setPhase(resource, 'in-service', event.id);
 }
 
 /** With A→B, A→C and B as the new source the mirrors are B→A and B→C (seeds, multiple targets). */
-function reformMirrors(
-  resource: ResourceState,
-  source: NodeName,
-  event: DomainEvent,
-  switchedFrom?: NodeName,
-): void {
+function reformMirrors(resource: ResourceState, source: NodeName, event: DomainEvent): void {
   const before = resource.mirrors;
   resource.mirrors = {};
   for (const replica of Object.values(resource.replicas)) {
@@ -417,9 +432,7 @@ function reformMirrors(
     }
     mirror.lastResync = old?.lastResync ?? null;
     resource.mirrors[replica.node] = mirror;
-    const handedOver = replica.node === switchedFrom;
-    if (replica.data === 'up-to-date' && !handedOver) setData(resource, replica.node, 'outdated', event);
-    if (handedOver) setData(resource, replica.node, 'outdated', event);
+    if (replica.data === 'up-to-date') setData(resource, replica.node, 'outdated', event);
   }
 }
 
@@ -437,6 +450,7 @@ function leaveService(resource: ResourceState, event: Of<'resource.left-service'
   resource.reigns = remaining;
   if (remaining.length > 1) return;
   resource.device = [];
+  resource.entering = null;
   resource.left = { why, handedTo };
   if (resource.phase === 'switching-over') {
     resource.because = event.id;
@@ -461,6 +475,11 @@ function settle(resource: ResourceState, survivor: NodeName, event: DomainEvent)
   setPhase(resource, 'in-service', event.id);
 }
 
+function serving(resource: ResourceState, device: ResourceState['device']): void {
+  resource.device = device;
+  resource.entering = null;
+}
+
 function setPhase(resource: ResourceState, phase: Phase, because: string): void {
   resource.phase = phase;
   resource.because = because;
@@ -481,7 +500,11 @@ function setData(
 ): void {
   const replica = resource.replicas[node];
   if (!replica) return;
-  if (data === 'up-to-date') replica.away = false;
+  if (data === 'up-to-date') {
+    replica.away = false;
+    replica.victimOf = null;
+  }
+  if (data !== 'outdated') replica.knowsOutOfSync = data === 'inconsistent';
   replica.data = data;
   replica.because = event.id;
   replica.since = event.time;
@@ -533,6 +556,7 @@ function created(event: Of<'resource.created'>): ResourceState {
     lastOwner: null,
     left: null,
     device: [],
+    entering: null,
     replicas: {
       [data.node]: replicaOf({
         ...data,
@@ -598,10 +622,12 @@ function replicaOf(fields: ReplicaFields): ReplicaState {
     fullSync,
     data,
     away: false,
+    knowsOutOfSync: data === 'inconsistent',
     dataCorrupt: null,
     generation: null,
     baseline: false,
     failed: null,
+    victimOf: null,
     because,
     since,
   };

@@ -20,8 +20,22 @@ export interface Facts {
   readonly deviceInUse?: string | null;
   /** What this node's engine serves, by its own word. */
   readonly serving?: Reign | null;
+  /** HOST:PORT at which this node's replica will be reached: the engine's own, fixed for good (rule 2). */
+  readonly replication?: { readonly host: string; readonly port: number };
+  /** Answers to the promise that was asked for `epoch` (rules 7 and 9), collected before a last owner returns. */
+  readonly promises?: PromiseFacts;
   /** The replicas' own records, of the nodes that answered. They can only veto (rule 13). */
   readonly replicas?: Readonly<Record<string, ReplicaFact>>;
+}
+
+export interface PromiseFacts {
+  readonly epoch: number;
+  readonly answers: readonly {
+    readonly node: NodeName;
+    readonly answer: 'promised' | 'source-alive' | 'promised-other' | 'unreachable' | 'refused';
+    readonly outOfSync: boolean;
+    readonly highestEpoch: number;
+  }[];
 }
 
 export interface PathFact {

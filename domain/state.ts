@@ -1,4 +1,4 @@
-import type { DeviceUris, EndpointOf, Reign, VolumeOf } from './events.ts';
+import type { DeviceUris, EndpointOf, EnteredBecause, Reign, VolumeOf } from './events.ts';
 import type { Settings } from './settings.ts';
 import type { Content, Generation, Mode, NodeName, Tag } from './vocabulary.ts';
 
@@ -64,6 +64,8 @@ export interface ResourceState {
   /** Why the last source left, while nobody serves. */
   left: { why: string; handedTo: Reign | null } | null;
   device: DeviceUris;
+  /** A reign that began and whose device does not answer yet: what is to be said when it does. */
+  entering: { epoch: number; why: EnteredBecause; from: NodeName | null; command: string | null } | null;
   replicas: Record<string, ReplicaState>;
   /** By target; the source is the only reign, or the last one. */
   mirrors: Record<string, MirrorState>;
@@ -102,11 +104,15 @@ export interface ReplicaState {
   data: DataState;
   /** Its agent or engine began anew, and it has not met the source since: it cannot know what it missed. */
   away: boolean;
+  /** It has its being out of sync on its own stable storage: it will not take over (rule 9). */
+  knowsOutOfSync: boolean;
   dataCorrupt: { missing: NodeName[]; because: string } | null;
   generation: Generation | null;
   /** Changes are tracked from here on (`bitmap mark-clean` without a peer). */
   baseline: boolean;
   failed: string | null;
+  /** The survivor of the split brain in which this replica gives up its writes; until it is in sync again. */
+  victimOf: NodeName | null;
   /** The event that made its data state what it is, and when. */
   because: string;
   since: number;

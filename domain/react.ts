@@ -1,0 +1,201 @@
+import { takeoverOrder, whyNotEligible } from './eligibility.ts';
+import type { EndpointOf, VolumeOf } from './events.ts';
+import { settingOf } from './settings.ts';
+import { type ClusterState, modeOf, type ResourceState, reigns, replicaNodes, sourceOf } from './state.ts';
+import type { Mode, NodeName, Tag } from './vocabulary.ts';
+
+/**
+ * What a node owes to a state: idempotent orders to its own engine and host, and proposals that its policy makes.
+ * They follow from the state alone, so nothing is lost in between: after a restart all of them are due again.
+ * None of them undoes a serving source: an agent whose engine serves although another reigns proposes `superseded`.
+ */
+export type Intent =
+  /** Run the engine of this node's replica. */
+  | {
+      readonly do: 'open';
+      readonly tag: Tag;
+      readonly resource: string;
+      readonly volumes: readonly VolumeOf[];
+      readonly bitmap: string | null;
+      readonly replication: EndpointOf;
+    }
+  | {
+      readonly do: 'connect';
+      readonly tag: Tag;
+      readonly peer: NodeName;
+      readonly at: EndpointOf;
+      readonly mode: Mode;
+      readonly compress: number;
+    }
+  /** Be the source; the device is attached and mounted where the resource says so. */
+  | { readonly do: 'serve'; readonly tag: Tag; readonly epoch: number; readonly mount: string | null }
+  /** Be a target of that source; first `superseded` where the engine serves. */
+  | { readonly do: 'follow'; readonly tag: Tag; readonly source: NodeName; readonly epoch: number }
+  /** Nobody serves: keep the replica and serve nothing. */
+  | { readonly do: 'stand-by'; readonly tag: Tag }
+  | { readonly do: 'pause'; readonly tag: Tag; readonly peer: NodeName; readonly reason: string }
+  | { readonly do: 'full-resync'; readonly tag: Tag; readonly peer: NodeName }
+  /** Switchover, steps 2 to 4. */
+  | { readonly do: 'hand-over'; readonly tag: Tag; readonly to: NodeName; readonly epoch: number }
+  | { readonly do: 'collect-promises'; readonly tag: Tag; readonly epoch: number; readonly lost: NodeName }
+  /** The wait begins anew with each start of the agent (rule 14). */
+  | { readonly do: 'await-confirmation'; readonly tag: Tag; readonly seconds: number }
+  /** Compare what the reigning replicas wrote, then propose `settle-conflict`. */
+  | { readonly do: 'compare'; readonly tag: Tag; readonly with: readonly NodeName[] }
+  /** Give up what was written since the split, before following the survivor (rule 12). */
+  | { readonly do: 'become-victim'; readonly tag: Tag; readonly survivor: NodeName }
+  | { readonly do: 'recover'; readonly tag: Tag; readonly what: string }
+  | { readonly do: 'propose'; readonly tag: Tag; readonly command: 'take-handover' | 'failover' | 'return' }
+  /** No replica here any more: stop the engine and forget its metadata. */
+  | { readonly do: 'close'; readonly tag: Tag };
+
+/** The intents that a state newly implies for a node: those of `after` that `before` did not have. */
+export function react(before: ClusterState, after: ClusterState, self: NodeName): Intent[] {
+  const intents: Intent[] = [];
+  for (const tag of tagsOf(before, after)) {
+    const was = before.resources[tag];
+    const is = after.resources[tag];
+    if (was === is && before.nodes === after.nodes && before.settings === after.settings) continue;
+    const known = new Set(standing(before, was, self).map((intent) => JSON.stringify(intent)));
+    const now = standing(after, is, self);
+    intents.push(...now.filter((intent) => !known.has(JSON.stringify(intent))));
+    if (hasReplica(was, self) && !hasReplica(is, self))
+      intents.push({ do: 'close', tag: (was as ResourceState).tag });
+  }
+  return intents;
+}
+
+function tagsOf(before: ClusterState, after: ClusterState): string[] {
+  return [...new Set([...Object.keys(before.resources), ...Object.keys(after.resources)])];
+}
+
+function hasReplica(resource: ResourceState | undefined, self: NodeName): boolean {
+  return resource !== undefined && resource.phase !== 'deleted' && resource.replicas[self] !== undefined;
+}
+
+/** Everything a node owes to a resource, in the order in which it is done. */
+export function standing(state: ClusterState, resource: ResourceState | undefined, self: NodeName): Intent[] {
+  if (!resource || !hasReplica(resource, self)) return [];
+  return [
+    ...opened(state, resource, self),
+    ...role(resource, self),
+    ...mirrors(resource, self),
+    ...transition(state, resource, self),
+  ];
+}
+
+function opened(state: ClusterState, resource: ResourceState, self: NodeName): Intent[] {
+  const { tag } = resource;
+  const replica = resource.replicas[self];
+  if (!replica) return [];
+  const { volumes, bitmap, replication } = replica;
+  const open: Intent = { do: 'open', tag, resource: resource.id, volumes, bitmap, replication };
+  const peers = replicaNodes(resource).filter((node) => node !== self);
+  return [
+    open,
+    ...peers.flatMap((peer): Intent[] => {
+      const at = resource.replicas[peer]?.replication;
+      const compress = settingOf(state.settings, { tag, node: self, peer }, 'compress') ?? 0;
+      return at ? [{ do: 'connect', tag, peer, at, mode: modeOf(resource, self, peer), compress }] : [];
+    }),
+  ];
+}
+
+function role(resource: ResourceState, self: NodeName): Intent[] {
+  const { tag } = resource;
+  const mine = resource.reigns.find(({ node }) => node === self);
+  if (mine) return [{ do: 'serve', tag, epoch: mine.epoch, mount: resource.replicas[self]?.mount ?? null }];
+  const [first, ...others] = resource.reigns;
+  if (!first || others.length > 0) return [{ do: 'stand-by', tag }];
+  return [{ do: 'follow', tag, source: first.node, epoch: first.epoch }];
+}
+
+function mirrors(resource: ResourceState, self: NodeName): Intent[] {
+  const { tag } = resource;
+  const survivor = resource.replicas[self]?.victimOf;
+  const victim: Intent[] = survivor == null ? [] : [{ do: 'become-victim', tag, survivor }];
+  const orders = Object.values(resource.mirrors)
+    .filter(({ source, target }) => source === self || target === self)
+    .flatMap((mirror): Intent[] => {
+      const peer = mirror.source === self ? mirror.target : mirror.source;
+      return [
+        ...(mirror.paused ? [{ do: 'pause', tag, peer, reason: mirror.paused.reason } as const] : []),
+        ...(mirror.source === self && mirror.fullResyncOrdered && !mirror.paused
+          ? [{ do: 'full-resync', tag, peer } as const]
+          : []),
+      ];
+    });
+  return [...victim, ...orders];
+}
+
+function transition(state: ClusterState, resource: ResourceState, self: NodeName): Intent[] {
+  const { tag, phase } = resource;
+  switch (phase) {
+    case 'switching-over': {
+      const { switchover, left } = resource;
+      if (switchover?.from === self && reigns(resource, self))
+        return [{ do: 'hand-over', tag, to: switchover.to, epoch: switchover.epoch }];
+      return left?.handedTo?.node === self ? [{ do: 'propose', tag, command: 'take-handover' }] : [];
+    }
+    case 'failing-over': {
+      const { takeover } = resource;
+      return takeover?.candidate === self
+        ? [{ do: 'collect-promises', tag, epoch: takeover.epoch, lost: takeover.lost }]
+        : [];
+    }
+    case 'awaiting-confirmation': {
+      const { confirmation } = resource;
+      return confirmation?.candidate === self
+        ? [{ do: 'await-confirmation', tag, seconds: confirmation.seconds }]
+        : [];
+    }
+    case 'conflicted':
+      return reigns(resource, self) && resource.rivals.length === 0
+        ? [
+            {
+              do: 'compare',
+              tag,
+              with: resource.reigns.map(({ node }) => node).filter((node) => node !== self),
+            },
+          ]
+        : [];
+    case 'in-service':
+      return lostSource(state, resource) && isNextInLine(state, resource, self)
+        ? [{ do: 'propose', tag, command: 'failover' }]
+        : recovery(resource, self);
+    case 'out-of-service': {
+      const why = resource.left?.why;
+      if (
+        resource.lastOwner?.node === self &&
+        (why === 'cannot-tell' || resource.replicas[self]?.dataCorrupt)
+      ) {
+        return [{ do: 'propose', tag, command: 'return' }];
+      }
+      return why === 'local-failure' && isNextInLine(state, resource, self)
+        ? [{ do: 'propose', tag, command: 'failover' }]
+        : recovery(resource, self);
+    }
+    case 'blocked':
+    case 'split-brain':
+    case 'deleted':
+      return [];
+    default:
+      return phase satisfies never;
+  }
+}
+
+function recovery(resource: ResourceState, self: NodeName): Intent[] {
+  const what = resource.replicas[self]?.failed;
+  return what == null ? [] : [{ do: 'recover', tag: resource.tag, what }];
+}
+
+function lostSource(state: ClusterState, resource: ResourceState): boolean {
+  const source = sourceOf(resource);
+  return source !== null && state.nodes[source]?.alive === false;
+}
+
+/** The best target that the history holds for eligible and alive; the rules check it again against the facts. */
+function isNextInLine(state: ClusterState, resource: ResourceState, self: NodeName): boolean {
+  const alive = takeoverOrder(resource).filter((node) => node === self || state.nodes[node]?.alive);
+  return alive.find((node) => whyNotEligible(resource, node) === undefined) === self;
+}
