@@ -1,9 +1,9 @@
+import type { Heads } from '../../domain/envelope.ts';
 import type { NodeName } from '../../domain/vocabulary.ts';
 import type {
   Answer,
   CommandBody,
   CommandReply,
-  Heads,
   Heartbeat,
   IssuedCommand,
   JournalRange,
@@ -12,7 +12,7 @@ import type {
   View,
   ViewKey,
 } from './messages.ts';
-import type { ActorName, ClusterName, CommandName } from './subjects.ts';
+import type { ActorName, ClusterName, CommandToken } from './subjects.ts';
 
 /**
  * The bus as its users see it: `Bus` for people's tools and dashboards, `AgentBus` for an agent.
@@ -30,7 +30,7 @@ export interface Bus {
   readonly user: ActorName;
 
   /** Sends a command to any agent. A `BusError` tells by `mayHaveHappened` whether it can have had an effect. */
-  request(command: CommandName, body: CommandBody, timeoutMs: number): Promise<CommandReply>;
+  request(command: CommandToken, body: CommandBody, timeoutMs: number): Promise<CommandReply>;
 
   /** Events of all nodes, live, in any order, with gaps and repetitions. */
   subscribeJournal(received: (record: JournalRecord) => void): Subscription;
@@ -90,7 +90,7 @@ export type ViewOutcome = 'put' | 'unchanged' | 'older' | 'unavailable';
 
 /** A command that can be discovered: `schema` is the JSON Schema of its arguments, as text. */
 export interface CommandEndpoint {
-  readonly command: CommandName;
+  readonly command: CommandToken;
   readonly schema?: string;
 }
 

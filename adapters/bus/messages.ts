@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import type { Heads } from '../../domain/envelope.ts';
+import { Actor } from '../../domain/events.ts';
 import { NodeName } from '../../domain/vocabulary.ts';
-import { CommandName } from './subjects.ts';
+import { CommandToken } from './subjects.ts';
 
 /**
  * The shapes of what travels on the bus. Objects are loose: a newer node may say more than this one knows
@@ -8,19 +10,11 @@ import { CommandName } from './subjects.ts';
  * whoever does.
  */
 
-const count = z.int().min(0);
-
-/** Where a log stands: its last event. */
-export const Head = z.looseObject({
-  incarnation: z.int().min(1),
-  sequence: count,
-  hash: z.string().max(128),
-});
-export type Head = Readonly<z.infer<typeof Head>>;
-
-/** Heads of the logs, by node. */
-export const Heads = z.record(NodeName, Head);
-export type Heads = Readonly<Record<string, Head>>;
+/** `Heads` of domain/envelope.ts. */
+const HeadsShape = z.record(
+  NodeName,
+  z.looseObject({ incarnation: z.int().min(1), sequence: z.int().min(0), hash: z.string().max(128) }),
+);
 
 /** A command as its issuer wrote it: `id` and its arguments (REQUIREMENTS 5). */
 export const CommandBody = z.looseObject({ id: z.string().min(1).max(255) });
@@ -31,12 +25,8 @@ export type CommandReply = Readonly<z.infer<typeof CommandReply>>;
 
 /** A command with who issued it; `verified` where the server vouches for the actor. */
 export const IssuedCommand = z.looseObject({
-  command: CommandName,
-  actor: z.looseObject({
-    id: z.string().min(1).max(255),
-    via: z.enum(['bus', 'socket', 'web', 'policy', 'engine']),
-    verified: z.boolean(),
-  }),
+  command: CommandToken,
+  actor: Actor,
   body: CommandBody,
 });
 export type IssuedCommand = Readonly<z.infer<typeof IssuedCommand>>;
@@ -64,7 +54,7 @@ export const JournalRecords = z.array(JournalRecord);
 /** `heads`: what the node has of every log; `heard`: milliseconds since it last heard each other node. */
 export const Heartbeat = z.looseObject({
   node: NodeName,
-  heads: Heads,
+  heads: HeadsShape,
   heard: z.record(NodeName, z.number().min(0)),
 });
 export type Heartbeat = Readonly<z.infer<typeof Heartbeat>>;
@@ -84,7 +74,7 @@ export const ViewKey = z
 export type ViewKey = z.infer<typeof ViewKey>;
 
 /** A view with the heads of the logs that it was made from. `value` null: there is nothing to show any more. */
-export const View = z.object({ heads: Heads, value: z.unknown() });
+export const View = z.object({ heads: HeadsShape, value: z.unknown() });
 export interface View {
   readonly heads: Heads;
   readonly value: unknown;

@@ -27,12 +27,12 @@ export type ClusterName = z.infer<typeof ClusterName>;
 export const ActorName = token('actor').brand<'ActorName'>();
 export type ActorName = z.infer<typeof ActorName>;
 
-export const CommandName = z
+export const CommandToken = z
   .string()
   .max(63)
   .regex(/^[a-z][a-z-]*$/, 'a command has lower-case letters and "-"')
-  .brand<'CommandName'>();
-export type CommandName = z.infer<typeof CommandName>;
+  .brand<'CommandToken'>();
+export type CommandToken = z.infer<typeof CommandToken>;
 
 /** What one agent may ask another. */
 export const inboxKinds = ['forward', 'range', 'ask'] as const;
@@ -45,7 +45,7 @@ export const serviceQueue = 'mirrorkeeper-agents';
 /** `*` where a subscription or a permission means every one. */
 type Any = '*';
 
-export const commandSubject = (cluster: ClusterName, actor: ActorName | Any, command: CommandName | Any) =>
+export const commandSubject = (cluster: ClusterName, actor: ActorName | Any, command: CommandToken | Any) =>
   `mk.${cluster}.cmd.${actor}.${command}`;
 
 export const journalSubject = (cluster: ClusterName, node: NodeName | Any) => `mk.${cluster}.journal.${node}`;
@@ -72,9 +72,9 @@ export const inboxPrefix = (user: ActorName | NodeName) => `_INBOX_${user}`;
 export function parseCommandSubject(
   cluster: ClusterName,
   subject: string,
-): { readonly actor: ActorName; readonly command: CommandName } | undefined {
+): { readonly actor: ActorName; readonly command: CommandToken } | undefined {
   const [actor, command] = tokensBehind(`mk.${cluster}.cmd.`, subject, 2);
-  const parsed = { actor: ActorName.safeParse(actor), command: CommandName.safeParse(command) };
+  const parsed = { actor: ActorName.safeParse(actor), command: CommandToken.safeParse(command) };
   if (!parsed.actor.success || !parsed.command.success) return undefined;
   return { actor: parsed.actor.data, command: parsed.command.data };
 }

@@ -1,5 +1,6 @@
+import type { Heads } from '../../domain/envelope.ts';
 import type { Subscription, ViewOutcome } from './bus.ts';
-import { type Heads, View, ViewKey } from './messages.ts';
+import { View, ViewKey } from './messages.ts';
 import type { KeyValue } from './wire.ts';
 
 /**

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { Heads } from '../../domain/envelope.ts';
 import { NodeName } from '../../domain/vocabulary.ts';
 import {
   type AgentBus,
@@ -12,7 +13,6 @@ import {
   Answer,
   CommandBody,
   CommandReply,
-  type Heads,
   Heartbeat,
   IssuedCommand,
   JournalRange,
@@ -26,7 +26,7 @@ import {
 import {
   type ActorName,
   type ClusterName,
-  type CommandName,
+  type CommandToken,
   commandSubject,
   heartbeatSubject,
   type InboxKind,
@@ -69,7 +69,7 @@ export class WireBus implements AgentBus {
     wire.watchStatus(() => this.#statusChanged());
   }
 
-  request(command: CommandName, body: CommandBody, timeoutMs: number): Promise<CommandReply> {
+  request(command: CommandToken, body: CommandBody, timeoutMs: number): Promise<CommandReply> {
     return this.#request(commandSubject(this.cluster, this.user, command), body, CommandReply, timeoutMs);
   }
 

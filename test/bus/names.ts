@@ -1,11 +1,11 @@
 import { ViewKey } from '../../adapters/bus/messages.ts';
-import { ActorName, ClusterName, CommandName } from '../../adapters/bus/subjects.ts';
+import { ActorName, ClusterName, CommandToken } from '../../adapters/bus/subjects.ts';
 import { NodeName } from '../../domain/vocabulary.ts';
 
 export const cluster = ClusterName.parse('demo');
 export const node = (name: string) => NodeName.parse(name);
 export const actor = (name: string) => ActorName.parse(name);
-export const command = (name: string) => CommandName.parse(name);
+export const command = (name: string) => CommandToken.parse(name);
 export const viewKey = (key: string) => ViewKey.parse(key);
 
 /** The n-th event of a node's log. */

@@ -1,0 +1,25 @@
+import { type Authenticator, nkeyAuthenticator, usernamePasswordAuthenticator } from 'nats';
+import { z } from 'zod';
+import { ActorName } from './subjects.ts';
+
+/**
+ * What a credentials file holds, in JSON: the user and the secret that proves it. With a seed nothing secret is on
+ * the server: it knows the public key (`mirrorkeeper nats-config` makes both).
+ */
+export const Credentials = z.union(
+  [
+    z.strictObject({ user: ActorName, seed: z.string().regex(/^SU[A-Z2-7]{56}$/, 'a seed begins with SU') }),
+    z.strictObject({ user: ActorName, password: z.string().min(1) }),
+  ],
+  'a credentials file holds {"user": …, "seed": …} or {"user": …, "password": …}',
+);
+export type Credentials = Readonly<z.infer<typeof Credentials>>;
+
+/** Throws a `ZodError`, or a `SyntaxError` where the text is not JSON. */
+export const parseCredentials = (text: string): Credentials => Credentials.parse(JSON.parse(text));
+
+export function authenticatorOf(credentials: Credentials): Authenticator {
+  return 'seed' in credentials
+    ? nkeyAuthenticator(new TextEncoder().encode(credentials.seed))
+    : usernamePasswordAuthenticator(credentials.user, credentials.password);
+}

@@ -1,0 +1,142 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { access, constants, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { delimiter, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+
+/**
+ * A private nats-server for the lab and the tests. Found on PATH, else unpacked from the Debian package into a cache
+ * folder, which needs no root (DESIGN 4).
+ */
+
+export interface NatsServerOptions {
+  /** Holds the configuration and, with JetStream, the store. */
+  readonly folder: string;
+  readonly jetStream: boolean;
+  /** A free one of the loopback interface when not given. */
+  readonly port?: number;
+  /** More of nats-server's configuration language, such as `authorization { … }`. */
+  readonly configuration?: string;
+  /** Where an unpacked nats-server is kept. */
+  readonly cacheFolder?: string;
+}
+
+export interface NatsServer {
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Resolves when the process has ended, whoever ended it. */
+  readonly exited: Promise<void>;
+  /** Ends it, frozen or not, and waits for that. */
+  stop(): Promise<void>;
+}
+
+const startMsMax = 20_000;
+
+export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
+  const program = await findNatsServer(options.cacheFolder ?? resolve('.cache'));
+  await mkdir(options.folder, { recursive: true });
+  const file = join(options.folder, 'nats-server.conf');
+  await writeFile(file, configuration(options), { mode: 0o600 });
+  const child = spawn(program, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const exited = new Promise<void>((ended) => {
+    child.once('exit', () => ended());
+    child.once('error', () => ended());
+  });
+  const stop = () => {
+    child.kill('SIGKILL');
+    return exited;
+  };
+  const port = await listening(child).catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
+  return { url: `nats://127.0.0.1:${port}`, port, pid: child.pid ?? 0, exited, stop };
+}
+
+/** `JSON.stringify` quotes as nats-server reads it. */
+function configuration({ folder, jetStream, port, configuration: more }: NatsServerOptions): string {
+  const store = jetStream ? `jetstream: { store_dir: ${JSON.stringify(resolve(folder, 'store'))} }` : '';
+  return ['host: "127.0.0.1"', `port: ${port ?? -1}`, store, more ?? '', ''].join('\n');
+}
+
+/** The port, once the server says that it is ready. Its log is read to the end, so that it never blocks on it. */
+function listening(child: ChildProcess): Promise<number> {
+  return new Promise((ready, failed) => {
+    const said: string[] = [];
+    const fail = (why: string) => {
+      clearTimeout(timer);
+      failed(new Error(`nats-server did not start: ${why}; it said: ${said.slice(-5).join(' | ')}`));
+    };
+    const timer = setTimeout(() => fail(`not ready within ${startMsMax} ms`), startMsMax);
+    child.once('error', (error) => fail(error.message));
+    child.once('exit', (code, signal) => fail(`it ended with ${code ?? signal}`));
+    let port = 0;
+    if (child.stderr === null) return fail('it has no log');
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (said.push(line) > 50) said.shift();
+      port = Number(/Listening for client connections on \S+:(\d+)/.exec(line)?.[1] ?? port);
+      if (!line.includes('Server is ready')) return;
+      clearTimeout(timer);
+      ready(port);
+    });
+  });
+}
+
+const systemFolders = ['/usr/sbin', '/usr/local/sbin', '/sbin', '/usr/bin', '/usr/local/bin'];
+
+/** The path of a nats-server. Throws a sentence that says what to do where there is none and none can be had. */
+export async function findNatsServer(
+  cacheFolder: string,
+  path = process.env['PATH'] ?? '',
+  otherFolders: readonly string[] = systemFolders,
+): Promise<string> {
+  const unpacked = join(cacheFolder, 'nats-server');
+  const folders = [...path.split(delimiter).filter(Boolean), ...otherFolders, join(unpacked, 'usr/sbin')];
+  for (const folder of folders) {
+    const program = join(folder, 'nats-server');
+    if (await isExecutable(program)) return program;
+  }
+  await unpackDebianPackage(unpacked).catch((error: unknown) => {
+    throw new Error(
+      `nats-server is not installed and could not be unpacked from the Debian package (${firstLine(error)}). ` +
+        'Install it (Debian and Ubuntu: apt-get install nats-server; else https://nats.io/download) or put it on PATH.',
+    );
+  });
+  return join(unpacked, 'usr/sbin/nats-server');
+}
+
+async function isExecutable(program: string): Promise<boolean> {
+  return access(program, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+const run = promisify(execFile);
+const downloadMsMax = 120_000;
+
+/** With the system's package lists; with lists of its own where the system has none. */
+async function unpackDebianPackage(folder: string): Promise<void> {
+  await mkdir(join(folder, 'apt/lists/partial'), { recursive: true });
+  const download = (...options: string[]) =>
+    run('apt-get', [...options, 'download', 'nats-server'], { cwd: folder, timeout: downloadMsMax });
+  const ownLists = [
+    '-o',
+    `Dir::State::Lists=${join(folder, 'apt/lists')}`,
+    '-o',
+    `Dir::Cache=${join(folder, 'apt')}`,
+  ];
+  await download().catch(async () => {
+    await run('apt-get', [...ownLists, 'update'], { cwd: folder, timeout: downloadMsMax });
+    await download(...ownLists);
+  });
+  const archive = (await readdir(folder)).find((name) => name.endsWith('.deb'));
+  if (archive === undefined) throw new Error('apt-get downloaded nothing');
+  await run('dpkg', ['-x', join(folder, archive), folder], { timeout: downloadMsMax });
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split('\n').find((line) => line.startsWith('E: ')) ?? text.split('\n')[0] ?? '';
+}
