@@ -1,6 +1,5 @@
 import type { JetStreamManager, NatsConnection, NatsError } from 'nats';
 import type { EventEnvelope } from '../../domain/envelope.ts';
-import { NodeName } from '../../domain/vocabulary.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { JournalRecord, recordId } from './messages.ts';
 import type { LastingConnection } from './nats-connection.ts';
@@ -97,7 +96,7 @@ export class JournalCapture {
   }
 
   get #subject(): string {
-    return journalSubject(this.#cluster, NodeName.parse(this.#journal.node));
+    return journalSubject(this.#cluster, this.#journal.node);
   }
 
   async #lastCaptured(jsm: JetStreamManager): Promise<JournalRecord | undefined> {

@@ -1,5 +1,6 @@
 import type { OwnJournal } from '../../adapters/bus/journal-capture.ts';
 import { EventEnvelope } from '../../domain/envelope.ts';
+import { NodeName } from '../../domain/vocabulary.ts';
 import { record } from './names.ts';
 
 const digits = '0'.repeat(64);
@@ -27,11 +28,11 @@ export const event = (node: string, sequence: number): EventEnvelope =>
 
 /** A node's own log as far as the bus reads it: `length` events of one incarnation. */
 export class OwnLog implements OwnJournal {
-  readonly node: string;
+  readonly node: NodeName;
   readonly #events: EventEnvelope[] = [];
 
   constructor(node: string) {
-    this.node = node;
+    this.node = NodeName.parse(node);
   }
 
   append(count: number): readonly EventEnvelope[] {
