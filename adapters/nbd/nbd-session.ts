@@ -142,7 +142,7 @@ export class NbdSession {
       this.#memory.held < connectionLimits.heldBytes &&
       this.inFlight + this.#out.pieces < connectionLimits.requests &&
       // Haggling is strictly one option, one answer: a client that does not fetch answers gets no more of them.
-      (isTransmitting || !this.#out.isLeaving)
+      (isTransmitting || this.#out.isIdle)
     );
   }
 
