@@ -4,6 +4,8 @@ import { ExportCatalogue } from '../../adapters/nbd/export-catalogue.ts';
 import { NbdSession } from '../../adapters/nbd/nbd-session.ts';
 import { SlabPool } from '../../adapters/nbd/slab.ts';
 
+const pool = new SlabPool();
+
 /** A client of one session, without a network between them. */
 export class SessionClient {
   readonly catalogue = new ExportCatalogue();
@@ -18,7 +20,7 @@ export class SessionClient {
 
   constructor(...exports: readonly Export[]) {
     for (const one of exports) this.catalogue.add(one);
-    this.session = new NbdSession(this.catalogue, new SlabPool(), {
+    this.session = new NbdSession(this.catalogue, pool, {
       send: (slices) => {
         this.#waiting = slices;
       },
