@@ -95,11 +95,13 @@ const isAlive = (holder: Holder, mine: Holder): boolean =>
   holder.pidNamespace === mine.pidNamespace &&
   startTime(holder.pid) === holder.startTime;
 
-/** Field 22 of /proc/PID/stat, in clock ticks since boot; the command's name before it may hold anything. */
+/** Fields 3 and 22 of /proc/PID/stat (proc_pid_stat(5)); the command's name before them may hold anything. */
 function startTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const isDead = fields[0] === 'Z' || fields[0] === 'X';
+    return isDead ? undefined : fields[19];
   } catch {
     return undefined;
   }

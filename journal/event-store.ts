@@ -24,13 +24,13 @@ const writeBufferSize = 16 * 1024 * 1024;
 export class EventStore {
   readonly #path: string;
   #database: Level<string, string>;
-  /** What opening found broken; undefined when LevelDB opened as it should. */
-  readonly openingFault: string | undefined;
+  /** False when LevelDB's own files are missing or broken. */
+  isWhole: boolean;
 
-  private constructor(path: string, database: Level<string, string>, openingFault: string | undefined) {
+  private constructor(path: string, database: Level<string, string>, isWhole: boolean) {
     this.#path = path;
     this.#database = database;
-    this.openingFault = openingFault;
+    this.isWhole = isWhole;
   }
 
   /**
@@ -39,14 +39,20 @@ export class EventStore {
    * Errors: `locked`.
    */
   static async open(path: string): Promise<EventStore> {
-    const missing = missingPart(path);
+    const isWhole = hasItsFiles(path);
     try {
-      return new EventStore(path, await openDatabase(path), missing);
+      return new EventStore(path, await openDatabase(path), isWhole);
     } catch (error) {
       if (error instanceof JournalError) throw error;
-      const fault = causeOf(error);
-      return new EventStore(path, await salvage(path), fault);
+      return new EventStore(path, await salvage(path), false);
     }
+  }
+
+  /** Drops what LevelDB cannot read, where it keeps even its keys from being listed. */
+  async salvage(): Promise<void> {
+    await this.#database.close();
+    this.#database = await salvage(this.#path);
+    this.isWhole = false;
   }
 
   /** Resolves when durable. */
@@ -71,10 +77,14 @@ export class EventStore {
     }
   }
 
-  /** The last entry within the bounds. */
+  /** The last key within the bounds. Errors: `bad-checksum`. */
   async last(bounds: KeyBounds): Promise<string | undefined> {
-    for await (const key of this.#database.keys({ ...bounds, reverse: true, limit: 1 })) return key;
-    return undefined;
+    try {
+      const [key] = await this.#database.keys({ ...bounds, reverse: true, limit: 1 }).all();
+      return key;
+    } catch (error) {
+      throw unreadable(error);
+    }
   }
 
   /** In key order, the next batch being read while one is worked on. Errors: `bad-checksum`. */
@@ -150,23 +160,16 @@ async function salvage(path: string): Promise<Level<string, string>> {
 }
 
 /** LevelDB opens without its log file as if nothing were missing (DESIGN 4). */
-function missingPart(path: string): string | undefined {
-  if (!existsSync(path)) return 'the database is not there';
-  const files = readdirSync(path);
-  if (!files.includes('CURRENT')) return 'the database is not there';
-  return files.some((file) => file.endsWith('.log'))
-    ? undefined
-    : 'the log file of the database is not there';
+function hasItsFiles(path: string): boolean {
+  const files = existsSync(path) ? readdirSync(path) : [];
+  return files.includes('CURRENT') && files.some((file) => file.endsWith('.log'));
 }
 
-const causeOf = (error: unknown): string => {
-  const { message, cause } = error as Error;
-  return cause instanceof Error ? cause.message : message;
-};
-
-const unreadable = (error: unknown): unknown =>
-  error instanceof Error && /corrupt|checksum|truncated|bad (block|entry)/i.test(causeOf(error))
-    ? new JournalError('bad-checksum', `LevelDB cannot read its own file: ${causeOf(error)}`, {
-        cause: error,
-      })
+function unreadable(error: unknown): unknown {
+  const { code, message, cause } = error as Error & { code?: string };
+  const isCorrupt =
+    code === 'LEVEL_CORRUPTION' || (cause as { code?: string } | undefined)?.code === 'LEVEL_CORRUPTION';
+  return isCorrupt
+    ? new JournalError('bad-checksum', `LevelDB cannot read its own files: ${message}`, { cause: error })
     : error;
+}

@@ -1,7 +1,7 @@
 import { comparePositions, type Heads } from '../domain/envelope.ts';
 import type { EventStore } from './event-store.ts';
 import type { HeadFile } from './head-file.ts';
-import type { Damage, LogHead } from './journal.ts';
+import { type Damage, JournalError, type LogHead } from './journal.ts';
 import { damageAt, type LogPart, readEvent, scanLog, storedLogs } from './log-scan.ts';
 import { isSignatureGood } from './signing-key.ts';
 import { verifiedHeads } from './snapshots.ts';
@@ -20,11 +20,24 @@ export interface Opened {
  * 2. this node's own log against the head kept outside LevelDB: what is missing was acknowledged (I9);
  * 3. the signed head: signed by this node's key, and a head that the log really had.
  */
-export async function examine(
-  store: EventStore,
-  headFile: Pick<HeadFile, 'found' | 'foundSigned'>,
-  own: { readonly node: string; readonly publicKey: string },
-): Promise<Opened> {
+export async function examine(store: EventStore, headFile: FoundHeads, own: Owner): Promise<Opened> {
+  try {
+    return await examineOnce(store, headFile, own);
+  } catch (error) {
+    if (!(error instanceof JournalError) || error.code !== 'bad-checksum') throw error;
+    await store.salvage();
+    return await examineOnce(store, headFile, own);
+  }
+}
+
+type FoundHeads = Pick<HeadFile, 'found' | 'foundSigned'>;
+
+interface Owner {
+  readonly node: string;
+  readonly publicKey: string;
+}
+
+async function examineOnce(store: EventStore, headFile: FoundHeads, own: Owner): Promise<Opened> {
   const { heads: logs, damage } = await storedLogs(store);
   const vouched = await verifiedHeads(store);
   const earlier: LogPart[] = [];
@@ -56,7 +69,7 @@ async function baseOf(store: EventStore, log: LogHead, vouched: Heads): Promise<
 
 async function headDamage(
   store: EventStore,
-  { found, foundSigned }: Pick<HeadFile, 'found' | 'foundSigned'>,
+  { found, foundSigned }: FoundHeads,
   node: string,
   stored: LogHead | undefined,
 ): Promise<Damage[]> {
@@ -67,7 +80,7 @@ async function headDamage(
   if (found.sequence === 0) return [];
   if (stored === undefined || comparePositions(stored, found) < 0) {
     const from = stored?.incarnation === found.incarnation ? stored.sequence + 1 : 1;
-    const isLogMissing = stored === undefined || store.openingFault !== undefined;
+    const isLogMissing = stored === undefined || !store.isWhole;
     return [
       damageAt(isLogMissing ? 'log-missing' : 'torn-tail', node, found.incarnation, from, found.sequence),
     ];
@@ -78,8 +91,8 @@ async function headDamage(
 
 async function signatureDamage(
   store: EventStore,
-  { found, foundSigned }: Pick<HeadFile, 'found' | 'foundSigned'>,
-  own: { readonly node: string; readonly publicKey: string },
+  { found, foundSigned }: FoundHeads,
+  own: Owner,
   stored: LogHead | undefined,
 ): Promise<Damage[]> {
   const { node, publicKey } = own;

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { parseSeen } from '../../domain/envelope.ts';
 import { hashFault } from '../../journal/record.ts';
 import { isSignatureGood } from '../../journal/signing-key.ts';
-import { allEvents, codeOf, copyOf, draft, drafts, openJournal, temporaryDirectory } from './support.ts';
+import { draft, drafts } from './drafts.ts';
+import { allEvents, codeOf, copyOf, openJournal, temporaryDirectory } from './support.ts';
 
 describe('a journal', () => {
   it('stamps a gapless, hash-chained log and reads it back after a restart', async () => {

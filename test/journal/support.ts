@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { EventEnvelope } from '../../domain/envelope.ts';
-import { NodeName, Tag } from '../../domain/vocabulary.ts';
-import type { EventDraft, FetchEvents, Journal } from '../../journal/journal.ts';
+import { NodeName } from '../../domain/vocabulary.ts';
+import type { FetchEvents, Journal } from '../../journal/journal.ts';
 import { type LevelJournal, openLevelJournal } from '../../journal/level-journal.ts';
 
 /** Removed when the test is over. */
@@ -13,16 +13,6 @@ export function temporaryDirectory(): string {
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
-
-export const draft = (number: number, tag = 'datarep-ext3'): EventDraft => ({
-  type: 'mirrorkeeper.resync.progressed.v1',
-  subject: Tag.parse(tag),
-  actor: { id: 'engine', via: 'engine', verified: true },
-  data: { number, target: 'adam', percent: number % 100, facts: { dirtyRegions: number } },
-});
-
-export const drafts = (count: number, from = 1): EventDraft[] =>
-  Array.from({ length: count }, (_, index) => draft(from + index));
 
 /** Closed when the test is over, if it is still open then. */
 export async function openJournal(directory: string, node = 'eve'): Promise<LevelJournal> {
