@@ -51,6 +51,8 @@ interface Waiter {
   /** Regions that must not be cleared meanwhile; `last < first` for none. */
   readonly first: number;
   readonly last: number;
+  /** The same for single regions, by the layout of `toBits`. */
+  readonly bits?: Uint8Array;
   readonly done: Done;
   pagesLeft: number;
 }
@@ -81,6 +83,8 @@ export class IntentLog {
   readonly #stamp: Buffer;
   readonly #bits: Bitmap;
   readonly #durable: Bitmap;
+  /** Everyone whose `done` is still to come. */
+  readonly #waiting = new Set<Waiter>();
   /** Pages with marks that are not durable, and who waits for them. */
   readonly #dirty = new Map<number, Waiter[]>();
   /** Pages with clears that are not on disk. */
@@ -187,7 +191,7 @@ export class IntentLog {
       return;
     }
     this.#bits.unite(0, bits);
-    const waiter = nobodys(done);
+    const waiter = { ...nobodys(done), bits: bits.slice() };
     for (let page = 0; page < pageCountOf(this.regionCount); page += 1) {
       const at = page * bitBytesPerPage;
       const wanted = this.#bits.bytes.subarray(at, at + bitBytesPerPage);
@@ -272,8 +276,9 @@ export class IntentLog {
         done(error);
         return;
       }
-      this.#await(headerPage, nobodys(revived));
-      this.#commit();
+      const waiter = nobodys(revived);
+      this.#await(headerPage, waiter);
+      this.#start(waiter);
     };
     const waiter = { first, last, done: pagesWritten, pagesLeft: 0 };
     for (let page = 0; page < pageCountOf(this.regionCount); page += 1) this.#await(page, waiter);
@@ -288,8 +293,12 @@ export class IntentLog {
   }
 
   #start(waiter: Waiter): void {
-    if (waiter.pagesLeft === 0) waiter.done(null);
-    else this.#commit();
+    if (waiter.pagesLeft === 0) {
+      waiter.done(null);
+      return;
+    }
+    this.#waiting.add(waiter);
+    this.#commit();
   }
 
   /** One round: the oldest dirty pages, one flush, then whoever waited for them. */
@@ -340,7 +349,9 @@ export class IntentLog {
     for (const { waiters } of round.values()) {
       for (const waiter of waiters) {
         waiter.pagesLeft -= 1;
-        if (waiter.pagesLeft === 0) waiter.done(null);
+        if (waiter.pagesLeft > 0) continue;
+        this.#waiting.delete(waiter);
+        waiter.done(null);
       }
     }
     // Only now: what the answered marks led to joins one round.
@@ -349,8 +360,8 @@ export class IntentLog {
   }
 
   #fail(error: Error): void {
-    const waiting = new Set([...this.#round.values()].flatMap(({ waiters }) => waiters));
-    for (const waiters of this.#dirty.values()) for (const waiter of waiters) waiting.add(waiter);
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
     this.#round = new Map();
     this.#isCommitting = false;
     this.#dirty.clear();
@@ -367,10 +378,10 @@ export class IntentLog {
   #restoreAwaited(page: number): void {
     const start = page * regionsPerPage;
     const end = Math.min(start + regionsPerPage, this.regionCount) - 1;
-    for (const waiters of [this.#dirty.get(page), this.#round.get(page)?.waiters]) {
-      for (const { first, last } of waiters ?? []) {
-        if (first <= end && last >= start) this.#bits.add(Math.max(first, start), Math.min(last, end));
-      }
+    const at = page * bitBytesPerPage;
+    for (const { first, last, bits } of this.#waiting) {
+      if (first <= end && last >= start) this.#bits.add(Math.max(first, start), Math.min(last, end));
+      if (bits !== undefined) this.#bits.unite(at, bits.subarray(at, at + bitBytesPerPage));
     }
   }
 

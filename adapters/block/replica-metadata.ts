@@ -80,7 +80,11 @@ export class ReplicaMetadata {
     if (this.#isWriting) return;
     if (this.#waiting.length > 0) this.#writeWaiting();
     else if (!this.#isCopied) this.#copy();
-    else if (this.#closing !== null) this.#device.close(this.#closing);
+    else if (this.#closing !== null) {
+      const done = this.#closing;
+      this.#closing = null;
+      this.#device.close(done);
+    }
   }
 
   #writeWaiting(): void {
