@@ -67,7 +67,12 @@ export const ReplicaRecord = z.object({
 });
 export type ReplicaRecord = DeepReadonly<z.infer<typeof ReplicaRecord>>;
 
-type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
+/** Branded names are objects to the compiler: they stay as they are. */
+type DeepReadonly<T> = T extends string
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
 
 /** Which replica it is: what must agree before its bytes are touched. */
 export type ReplicaIdentity = Pick<ReplicaRecord, 'cluster' | 'tag' | 'resource' | 'node' | 'volumes'>;
