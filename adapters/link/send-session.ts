@@ -2,6 +2,8 @@ import { bulkMessageCost, checksum, frameTypes, headerBytes, isBulk, writeHeader
 import type { Message, OutgoingMessage } from './link.ts';
 
 const headerSlabBytes = 1024 * headerBytes;
+/** Enough for the handshake: a stranger gets no more. */
+const firstHeaderSlabBytes = 4 * headerBytes;
 /** A corked batch leaves at this size, so that the network is busy while the rest is being prepared. */
 const batchBytesMax = 256 * 1024;
 const twoTo32 = 2 ** 32;
@@ -47,7 +49,7 @@ export class SendSession {
   #owesWindow = false;
   #chunks: Uint8Array[] = [];
   #batchBytes = 0;
-  #headers = Buffer.allocUnsafeSlow(headerSlabBytes);
+  #headers = Buffer.allocUnsafeSlow(firstHeaderSlabBytes);
   /** Headers in a row, not yet among the chunks: `#headers` from `#runStart` to `#runEnd`. */
   #runStart = 0;
   #runEnd = 0;
@@ -177,7 +179,7 @@ export class SendSession {
 
   #emit(message: Message, payload: Uint8Array | null, payloadChecksum: number): void {
     if (this.#ended) return;
-    if (this.#runEnd + headerBytes > headerSlabBytes) this.#newHeaders();
+    if (this.#runEnd === this.#headers.length) this.#newHeaders();
     const payloadBytes = payload?.length ?? 0;
     writeHeader(
       this.#headers,
