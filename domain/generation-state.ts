@@ -42,6 +42,8 @@ export const PeerGenerations = z.object({
   outOfSync: z.boolean(),
   /** A generation began since that peer was lost: this side may hold acknowledged writes that it lacks. */
   moved: z.boolean(),
+  /** A generation has to begin before the next write, or acknowledgement, without that peer. */
+  due: z.boolean(),
   intentLog: IntentLogState,
   /** The node whose intent log was merged into this one when it handed over; null: counted here only. */
   logFrom: NodeName.nullable(),
@@ -64,11 +66,14 @@ export const GenerationSet = z.object({
   current: Generation.nullable(),
   /** Former generations of this data, newest first. */
   history: z.array(Generation).max(historyMax),
+  /** The generation that `force-online` began on bytes that no generation names (FAULTS 23). */
+  forced: Generation.nullable(),
   peers: z.record(NodeName, PeerGenerations),
 });
 export interface GenerationSet {
   readonly current: Generation | null;
   readonly history: readonly Generation[];
+  readonly forced: Generation | null;
   readonly peers: Readonly<Record<NodeName, PeerGenerations>>;
 }
 
@@ -86,6 +91,7 @@ const unknownPeer: PeerGenerations = {
   base: null,
   outOfSync: false,
   moved: false,
+  due: false,
   intentLog: 'none',
   logFrom: null,
 };
@@ -101,7 +107,7 @@ export function createGeneration<R extends ReplicaGenerations>(replica: R, gener
     inSync: true,
     consistent: true,
     resyncing: null,
-    generation: { current: generation, history: [], peers },
+    generation: { current: generation, history: [], forced: null, peers },
   };
 }
 
@@ -110,35 +116,37 @@ export const addPeer = <R extends ReplicaGenerations>(
   replica: R,
   peer: NodeName,
   intentLog: IntentLogState,
-): R => withPeer(replica, peer, { base: null, outOfSync: true, moved: true, intentLog, logFrom: null });
+): R => withPeer(replica, peer, { ...unknownPeer, outOfSync: true, moved: true, intentLog });
 
 /** `peer` does not get every write any more; a generation must begin before anything is acknowledged without it. */
 export function losePeer<R extends ReplicaGenerations>(replica: R, peer: NodeName): R {
   const known = peerOf(replica, peer);
-  return known.outOfSync ? replica : withPeer(replica, peer, { ...known, outOfSync: true, moved: false });
+  return known.outOfSync ? replica : withPeer(replica, peer, { ...known, outOfSync: true, due: true });
 }
 
 /** Must a generation begin before the next write is issued, or a pending one acknowledged? */
 export const needsGeneration = (replica: ReplicaGenerations): boolean =>
-  Object.values(replica.generation.peers).some((peer) => peer.outOfSync && !peer.moved);
+  Object.values(replica.generation.peers).some(({ outOfSync, due }) => outOfSync && due);
 
 /**
  * A generation begins (I8): the former one goes into history and becomes the base of every peer that has none,
  * connected ones included, until they confirm that they have the new one.
  */
 export function firstWriteAlone<R extends ReplicaGenerations>(replica: R, generation: Generation): R {
-  const { current, history, peers } = replica.generation;
+  const { current, history } = replica.generation;
   if (current === generation) return replica;
-  const moved = Object.entries(peers).map(([node, peer]) => [
-    node,
-    { ...peer, base: peer.base ?? current, moved: peer.outOfSync },
-  ]);
+  const rotated = withPeers(replica, (peer) => ({
+    ...peer,
+    base: peer.base ?? current,
+    moved: peer.outOfSync,
+    due: false,
+  }));
   return {
-    ...replica,
+    ...rotated,
     generation: {
+      ...rotated.generation,
       current: generation,
       history: current === null ? history : remembered(current, history),
-      peers: Object.fromEntries(moved) as GenerationSet['peers'],
     },
   };
 }
@@ -162,8 +170,8 @@ export function followGeneration<R extends ReplicaGenerations>(
   away: readonly NodeName[],
 ): R {
   if (replica.resyncing !== null) return { ...replica, resyncing: { ...replica.resyncing, generation } };
-  const following = firstWriteAlone(away.reduce(losePeer, replica), generation);
-  return generationConfirmed(following, source, generation);
+  const told = withPeers(replica, (peer, node) => ({ ...peer, outOfSync: away.includes(node) }));
+  return generationConfirmed(firstWriteAlone(told, generation), source, generation);
 }
 
 /** The source asked, over any path, that this replica remember that it is behind (REQUIREMENTS 2.3). */
@@ -172,15 +180,24 @@ export const recordOutOfSync = <R extends ReplicaGenerations>(replica: R): R => 
   inSync: false,
 });
 
-/** This replica becomes the source without `absent`; a consistent one only (else `forceTakeover`). */
-export const takeover = <R extends ReplicaGenerations>(replica: R, absent: readonly NodeName[]): R => ({
-  ...absent.reduce(losePeer, replica),
-  inSync: true,
-});
+/**
+ * This replica becomes the source without `absent`; a consistent one only (else `forceTakeover`). What it knew about
+ * others as a target may be old (one may have come in sync since), so this reign begins a generation of its own
+ * before its first write without anyone.
+ */
+export function takeover<R extends ReplicaGenerations>(replica: R, absent: readonly NodeName[]): R {
+  const alone = withPeers(replica, (peer, node) => ({
+    ...peer,
+    outOfSync: peer.outOfSync || absent.includes(node),
+    due: true,
+  }));
+  return { ...alone, inSync: true };
+}
 
 /**
- * `force-online`: whatever this replica holds is the data from now on. Its bytes may be no state that its
- * generation names, so a new one begins at once.
+ * `force-online` of an inconsistent replica: whatever it holds is the data from now on. No generation names those
+ * bytes, so a new one begins at once, and whoever has not adopted it has split from it: nobody is silently
+ * overwritten (FAULTS 23).
  */
 export function forceTakeover<R extends ReplicaGenerations>(
   replica: R,
@@ -188,14 +205,18 @@ export function forceTakeover<R extends ReplicaGenerations>(
   generation: Generation,
 ): R {
   const alone = { ...takeover(replica, absent), consistent: true, resyncing: null };
-  return firstWriteAlone(alone, generation);
+  const forced = firstWriteAlone(alone, generation);
+  return { ...forced, generation: { ...forced.generation, forced: generation } };
 }
 
-/** Source, before the target is told to start. For a full resync the whole intent log is marked first. */
+/**
+ * Source, before the target is told to start. For a full resync the whole intent log is marked first. The target
+ * does not count until the end; if it did before, the next write begins a generation, as after a loss.
+ */
 export function resyncSourceStarted<R extends ReplicaGenerations>(replica: R, target: NodeName): R {
   const known = peerOf(replica, target);
   const base = known.base ?? replica.generation.current;
-  return withPeer(replica, target, { ...known, base, outOfSync: true, moved: true });
+  return withPeer(replica, target, { ...known, base, outOfSync: true, due: known.due || !known.outOfSync });
 }
 
 /** Target, durable before the first block arrives. */
@@ -221,7 +242,7 @@ export function resyncTargetFinished<R extends ReplicaGenerations>(
   self: NodeName,
   receivedLogs: readonly NodeName[],
 ): R {
-  const { current, history, peers } = source.generation;
+  const { current, history, forced, peers } = source.generation;
   const others = Object.entries(peers).filter(([node]) => node !== self && node !== source.node);
   const adopted = others.map(([node, theirs]) => {
     const known = adoptPeer(replica, source.node, node as NodeName, theirs, receivedLogs);
@@ -235,6 +256,7 @@ export function resyncTargetFinished<R extends ReplicaGenerations>(
     generation: {
       current,
       history,
+      forced,
       peers: {
         ...replica.generation.peers,
         ...Object.fromEntries(adopted),
@@ -275,14 +297,22 @@ export const markDirty = <R extends ReplicaGenerations>(replica: R, peer: NodeNa
   withPeer(replica, peer, { ...peerOf(replica, peer), outOfSync: true, moved: true, intentLog: 'invalid' });
 
 /**
- * The operator gives up a victim that stands at the generation `givenUp`: applied on every replica that keeps its
- * data. The victim's generation is history here from now on, so the victim is behind, and its intent log and
- * this one together cover the difference.
+ * The operator gives up a victim that stands at the generation `givenUp`. The victim leaves service and has
+ * `recordOutOfSync` durable *first* (so that, were it ever forced to serve again, it would begin a generation that
+ * nobody has given up); then this is applied on every replica that stands at the generation that is kept. From now
+ * on the victim is behind, and its intent log and the keeper's together cover the difference.
  */
 export function resolveSplitBrain<R extends ReplicaGenerations>(replica: R, givenUp: Generation): R {
   const { current, history } = replica.generation;
-  if (current === givenUp || history.includes(givenUp)) return replica;
-  return { ...replica, generation: { ...replica.generation, history: remembered(givenUp, history) } };
+  const known = current === givenUp || history.includes(givenUp);
+  return {
+    ...replica,
+    generation: {
+      ...replica.generation,
+      history: known ? history : remembered(givenUp, history),
+      forced: null,
+    },
+  };
 }
 
 function withPeer<R extends ReplicaGenerations>(replica: R, peer: NodeName, known: PeerGenerations): R {
@@ -290,10 +320,22 @@ function withPeer<R extends ReplicaGenerations>(replica: R, peer: NodeName, know
   return { ...replica, generation: { ...replica.generation, peers } };
 }
 
+function withPeers<R extends ReplicaGenerations>(
+  replica: R,
+  change: (peer: PeerGenerations, node: NodeName) => PeerGenerations,
+): R {
+  const changed = Object.entries(replica.generation.peers).map(([node, peer]) => [
+    node,
+    change(peer, node as NodeName),
+  ]);
+  return { ...replica, generation: { ...replica.generation, peers: Object.fromEntries(changed) } };
+}
+
 const inSyncWith = ({ intentLog }: PeerGenerations): PeerGenerations => ({
   base: null,
   outOfSync: false,
   moved: false,
+  due: false,
   intentLog: intentLog === 'none' ? 'none' : 'kept',
   logFrom: null,
 });

@@ -28,6 +28,7 @@ export interface GenerationRecord {
   /** null: brand-new, never had data. */
   readonly current: Generation | null;
   readonly history: readonly Generation[];
+  readonly forced: Generation | null;
   /** The generation that the intent log for the other side counts from. */
   readonly base: Generation | null;
   /** This side recorded the other as out of sync. */
@@ -62,9 +63,9 @@ export function generationRecord(
 ): GenerationRecord {
   const { base, outOfSync, moved, intentLog, logFrom } = peerOf(replica, peer);
   const { inSync, consistent, resyncing } = replica;
-  const { current, history } = replica.generation;
+  const { current, history, forced } = replica.generation;
   const about = { base, peerOutOfSync: outOfSync, moved, intentLog, logFrom };
-  return { ...situation, ...about, current, history, inSync, consistent, resyncing };
+  return { ...situation, ...about, current, history, forced, inSync, consistent, resyncing };
 }
 
 export type Side = 'mine' | 'theirs';
@@ -72,7 +73,11 @@ export type Side = 'mine' | 'theirs';
 export type Verdict =
   | { readonly verdict: 'in-sync'; readonly row: string }
   | { readonly verdict: 'resync'; readonly source: Side; readonly kind: ResyncKind; readonly row: string }
-  | { readonly verdict: 'split-brain'; readonly since: 'common-parent' | 'older'; readonly row: string }
+  | {
+      readonly verdict: 'split-brain';
+      readonly since: 'common-parent' | 'older' | 'forced';
+      readonly row: string;
+    }
   | { readonly verdict: 'unrelated'; readonly row: string }
   /** Nothing to copy from: neither is usable, or the usable one is not the newer one. */
   | { readonly verdict: 'no-source'; readonly row: string };
@@ -89,6 +94,7 @@ interface Facts {
     | 'behind'
     | 'diverged'
     | 'contradictory'
+    | 'forced'
     | 'unrelated';
   /** The resync that the other side was in when it stopped, as the lead sees it. */
   readonly mark: 'none' | 'goes-on' | 'missed-finish' | 'my-lineage' | 'elsewhere';
@@ -101,7 +107,15 @@ interface Facts {
   readonly sameBase: boolean;
 }
 
-type Outcome = 'in-sync' | 'partial' | 'full' | 'common-parent' | 'older' | 'unrelated' | 'no-source';
+type Outcome =
+  | 'in-sync'
+  | 'partial'
+  | 'full'
+  | 'common-parent'
+  | 'older'
+  | 'forced'
+  | 'unrelated'
+  | 'no-source';
 
 export interface Row {
   readonly row: string;
@@ -261,6 +275,12 @@ export const rows: readonly Row[] = [
   },
   {
     row: 'w',
+    sentence: 'one was forced online on inconsistent data, and the other has not adopted them',
+    when: (f) => f.usable === 'both' && f.relation === 'forced',
+    outcome: 'forced',
+  },
+  {
+    row: 'x',
     sentence: 'unrelated: no common past',
     when: (f) => f.usable === 'both' && f.relation === 'unrelated',
     outcome: 'unrelated',
@@ -292,6 +312,7 @@ function verdictOf({ row, outcome }: Row, source: Side, logsKept: boolean): Verd
       return { verdict: 'resync', source, kind: 'full', row };
     case 'common-parent':
     case 'older':
+    case 'forced':
       return { verdict: 'split-brain', since: outcome, row };
     case 'in-sync':
     case 'unrelated':
@@ -354,17 +375,22 @@ const lineage = ({ current, history, base }: GenerationRecord) =>
 const hasPassed = (record: GenerationRecord, generation: Generation | null) =>
   generation !== null && (record.base === generation || record.history.includes(generation));
 
+const isForcedBeyond = ({ forced }: GenerationRecord, other: GenerationRecord) =>
+  forced !== null && !lineage(other).has(forced);
+
 function relationOf(lead: GenerationRecord, other: GenerationRecord): Facts['relation'] {
   if (lead.current === null) return other.current === null ? 'both-new' : 'behind';
   if (other.current === null) return 'new';
   if (lead.current === other.current) return 'same';
+  const past = lineage(other);
+  if (![...lineage(lead)].some((generation) => past.has(generation))) return 'unrelated';
+  if (isForcedBeyond(lead, other) || isForcedBeyond(other, lead)) return 'forced';
   const leadIsLater = hasPassed(lead, other.current);
   const otherIsLater = hasPassed(other, lead.current);
   if (leadIsLater && otherIsLater) return 'contradictory';
   if (leadIsLater) return 'ahead';
   if (otherIsLater) return 'behind';
-  const past = lineage(other);
-  return [...lineage(lead)].some((generation) => past.has(generation)) ? 'diverged' : 'unrelated';
+  return 'diverged';
 }
 
 function markOf(lead: GenerationRecord, { resyncing }: GenerationRecord): Facts['mark'] {

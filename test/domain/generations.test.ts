@@ -20,6 +20,7 @@ const record = (node: NodeName, change: Partial<GenerationRecord> = {}): Generat
   node,
   current: g(1),
   history: [],
+  forced: null,
   base: null,
   peerOutOfSync: false,
   moved: false,
@@ -169,7 +170,13 @@ const examples: readonly [row: string, adam: Change, boris: Change, Verdict][] =
     { current: g(3), history: [g(2)] },
     { verdict: 'split-brain', since: 'older', row: 'v' },
   ],
-  ['w', {}, { current: g(9) }, { verdict: 'unrelated', row: 'w' }],
+  [
+    'w',
+    {},
+    { current: g(2), history: [g(1)], forced: g(2), base: g(1) },
+    { verdict: 'split-brain', since: 'forced', row: 'w' },
+  ],
+  ['x', {}, { current: g(9) }, { verdict: 'unrelated', row: 'x' }],
 ];
 
 function resync(kind: 'partial' | 'full', row: string): Verdict {
@@ -189,6 +196,7 @@ const anyRecord = (node: NodeName): fc.Arbitrary<GenerationRecord> =>
     node: fc.constant(node),
     current: orNull,
     history: fc.array(generation, { maxLength: 4 }),
+    forced: fc.option(generation, { freq: 1 }),
     base: orNull,
     peerOutOfSync: fc.boolean(),
     moved: fc.boolean(),
