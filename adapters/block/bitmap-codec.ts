@@ -7,7 +7,7 @@ import { Generation, NodeName, Tag, VolumeName } from '../../domain/vocabulary.t
 /*
  * The bitmap file of an intent log, `<volume>.<peer>.bitmap`. Numbers are little-endian; blocks are 4096 bytes.
  *
- *   block 0      header   0 magic "MKINTENT"   8 u32 version   12 u32 CRC32 of bytes 16…4095
+ *   block 0      header   0 magic "MKINTENT"   8 u32 CRC32 of bytes 12…4095   12 u32 version
  *                         16 u32 JSON length   20 JSON (identity, geometry, async limit)   rest zero
  *   block 1 + i  page i   0 u32 CRC32 of bytes 4…4095   4 u32 page index i   8 stamp (8 bytes)
  *                         16 4080 bytes of bits: region r is bit r & 7 of byte r >> 3, counted from 32640 × i
@@ -62,17 +62,17 @@ export function encodeHeader(header: BitmapHeader): Buffer {
   const block = Buffer.alloc(blockByteSize);
   const length = block.write(JSON.stringify(header), jsonAt, 'utf8');
   block.write(bitmapMagic, 0, 'latin1');
-  block.writeUInt32LE(bitmapVersion, 8);
+  block.writeUInt32LE(bitmapVersion, 12);
   block.writeUInt32LE(length, 16);
-  block.writeUInt32LE(crc32(block.subarray(16)), 12);
+  block.writeUInt32LE(crc32(block.subarray(12)), 8);
   return block;
 }
 
 export function decodeHeader(block: Buffer): BitmapHeader | HeaderDamage {
   if (block.every((byte) => byte === 0)) return 'blank';
   if (block.toString('latin1', 0, 8) !== bitmapMagic) return 'magic';
-  if (block.readUInt32LE(8) !== bitmapVersion) return 'version';
-  if (block.readUInt32LE(12) !== crc32(block.subarray(16))) return 'checksum';
+  if (block.readUInt32LE(8) !== crc32(block.subarray(12))) return 'checksum';
+  if (block.readUInt32LE(12) !== bitmapVersion) return 'version';
   try {
     const json: unknown = JSON.parse(block.toString('utf8', jsonAt, jsonAt + block.readUInt32LE(16)));
     return BitmapHeader.parse(json);

@@ -5,7 +5,7 @@ import { ReplicaRecord, recordVersion } from './replica-record.ts';
 /*
  * The file `metadata` of a replica: two slots of 128 KiB. Numbers are little-endian.
  *
- *   slot     0 magic "MKREPLIC"   8 u32 format version   12 u32 CRC32 of bytes 16 … end of JSON
+ *   slot     0 magic "MKREPLIC"   8 u32 CRC32 of bytes 12 … end of JSON   12 u32 format version
  *            16 u64 sequence      24 u32 JSON length     28 JSON: the record (replica-record.ts)
  *
  * A new record goes, with the next sequence, into the slot that does not hold the newest, is flushed, and counts.
@@ -42,11 +42,11 @@ export function encodeSlot({ sequence, record }: SlotContent): Buffer | null {
   if (byteSize > slotByteSize) return null;
   const slot = Buffer.alloc(byteSize);
   slot.write(metadataMagic, 0, 'latin1');
-  slot.writeUInt32LE(metadataFormat, 8);
+  slot.writeUInt32LE(metadataFormat, 12);
   slot.writeBigUInt64LE(sequence, 16);
   slot.writeUInt32LE(json.length, 24);
   slot.set(json, jsonAt);
-  slot.writeUInt32LE(crc32(slot.subarray(16, jsonAt + json.length)), 12);
+  slot.writeUInt32LE(crc32(slot.subarray(12, jsonAt + json.length)), 8);
   return slot;
 }
 
@@ -54,8 +54,8 @@ export function decodeSlot(slot: Buffer): SlotContent | SlotDamage {
   if (slot.every((byte) => byte === 0)) return 'blank';
   if (slot.toString('latin1', 0, 8) !== metadataMagic) return 'torn';
   const end = jsonAt + slot.readUInt32LE(24);
-  if (end > slot.length || slot.readUInt32LE(12) !== crc32(slot.subarray(16, end))) return 'torn';
-  if (slot.readUInt32LE(8) !== metadataFormat) return 'version';
+  if (end > slot.length || slot.readUInt32LE(8) !== crc32(slot.subarray(12, end))) return 'torn';
+  if (slot.readUInt32LE(12) !== metadataFormat) return 'version';
   const json = parseJson(slot.toString('utf8', jsonAt, end));
   if (versionOf(json) !== recordVersion) return 'version';
   const parsed = ReplicaRecord.safeParse(json);

@@ -1,12 +1,27 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { Done } from '../../adapters/block/block-device.ts';
 import { FileDevice } from '../../adapters/block/file-device.ts';
 import { blockDeviceContract } from './block-device-contract.ts';
 import { completed } from './completed.ts';
 import { scratchDisk, scratchFile, scratchFolder } from './scratch.ts';
 
 const mebibyte = 1024 * 1024;
+
+const failNextSync = vi.hoisted(() => ({ value: false }));
+vi.mock('node:fs', async (importOriginal) => {
+  const real = await importOriginal<typeof import('node:fs')>();
+  return {
+    ...real,
+    fdatasync: (fd: number, done: (error: Error | null) => void) => {
+      if (failNextSync.value) setImmediate(done, Object.assign(new Error('EIO: i/o error'), { code: 'EIO' }));
+      else real.fdatasync(fd, done);
+      failNextSync.value = false;
+    },
+  };
+});
 
 blockDeviceContract('a file', () => FileDevice.open(scratchFile(8 * mebibyte)));
 blockDeviceContract('a disk', () => FileDevice.open(scratchDisk(9 * mebibyte)));
@@ -79,8 +94,39 @@ describe('FileDevice', () => {
   });
 
   it('a full disk is an error of the write, with the code of the system', async () => {
-    const device = await FileDevice.open('/dev/full').catch((error: unknown) => error);
-    expect(device).toMatchObject({ code: 'path-missing' });
+    const folder = scratchFolder();
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'mirrorkeeper-test', folder]);
+    onTestFinished(() => {
+      execFileSync('umount', [folder]);
+    });
+    const path = join(folder, 'volume');
+    writeFileSync(path, '');
+    truncateSync(path, 8 * mebibyte);
+    const device = await FileDevice.open(path);
+    const write = (byteCount: number, offset: number) =>
+      completed((done) => device.write(Buffer.alloc(byteCount, 1), offset, done));
+    await expect(write(4 * mebibyte, 0)).rejects.toMatchObject({ code: 'ENOSPC' });
+    await expect(write(4096, 7 * mebibyte)).rejects.toMatchObject({ code: 'ENOSPC' });
+    await close(device);
+  });
+
+  it('after a failed fdatasync everything fails for good, whatever the disk says later (FAULTS 31)', async () => {
+    const path = scratchFile(mebibyte);
+    const device = await FileDevice.open(path);
+    await completed((done) => device.write(Buffer.alloc(4096, 1), 0, done));
+    // Only the first call fails, as the kernel does it: the dirty pages are dropped, the next one would succeed.
+    failNextSync.value = true;
+    await expect(completed((done) => device.flush(done))).rejects.toMatchObject({ code: 'EIO' });
+    for (const start of [
+      (done: Done) => device.flush(done),
+      (done: Done) => device.write(Buffer.alloc(1), 0, done),
+      (done: Done) => device.read(Buffer.alloc(1), 0, done),
+      (done: Done) => device.zero(0, 1, done),
+      (done: Done) => device.trim(0, 1, done),
+    ]) {
+      await expect(completed(start)).rejects.toThrow(/failed for good/);
+    }
+    await close(device);
   });
 
   it('close waits for what is under way, and nothing reaches the descriptor after it', async () => {
