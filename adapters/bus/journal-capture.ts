@@ -35,12 +35,16 @@ export class JournalCapture {
     this.#cluster = cluster;
     this.#journal = journal;
     connection.whenOnline(() => this.#run());
+    connection.watch(() => {
+      if (connection.online === undefined) this.#isOpen = false;
+    });
     this.#interval = setInterval(() => this.#run(), checkMs);
     this.#interval.unref();
   }
 
+  /** The stream had everything when it was last looked at. */
   get isOpen(): boolean {
-    return this.#isOpen && this.#connection.online !== undefined;
+    return this.#isOpen;
   }
 
   /** An own event was published. */

@@ -1,12 +1,4 @@
-import {
-  connect,
-  DebugEvents,
-  ErrorCode,
-  Events,
-  type NatsConnection,
-  type NatsError,
-  type Status,
-} from 'nats';
+import { connect, DebugEvents, ErrorCode, Events, type NatsConnection, type NatsError } from 'nats';
 import type { Subscription } from './bus.ts';
 import { authenticatorOf, type Credentials } from './credentials.ts';
 import { ActorName, type ClusterName, CommandToken, commandSubject, inboxPrefix } from './subjects.ts';
@@ -19,15 +11,16 @@ export interface NatsConnectionOptions {
   readonly credentials?: Credentials;
 }
 
-/** A hung server is noticed after pingMs × (pingsOut + 1); it emits nothing by itself (DESIGN 4). */
+/** A hung server is noticed after pingMs × (pingsOut + 1): nothing else tells (DESIGN 4). */
 const pingMs = 1000;
 const pingsOut = 2;
 const dialMsMax = 2000;
 const redialMs = 250;
 
 /**
- * A connection to NATS that is made again for ever. What is attached to it survives: the client repeats its
- * subscriptions after a reconnect, and a connection that ended for good is replaced and everything attached anew.
+ * A connection to NATS that is made again for ever. The client's own reconnecting is off: towards a hung server it
+ * first waits for what it has already written to go out, which may be never, and it keeps what was subscribed on a
+ * server that forgot it. So each end is final, and everything attached is attached anew to the next connection.
  */
 export class LastingConnection {
   readonly #options: NatsConnectionOptions;
@@ -35,7 +28,6 @@ export class LastingConnection {
   readonly #online = new Set<(nats: NatsConnection) => void>();
   readonly #watchers = new Set<() => void>();
   #nats: NatsConnection | undefined;
-  #isConnected = false;
   #isClosed = false;
   #redial: NodeJS.Timeout | undefined;
   #reconnects = -1;
@@ -52,9 +44,9 @@ export class LastingConnection {
     this.#dial();
   }
 
-  /** Undefined while there is none, as far as the client knows. */
+  /** Undefined while there is none, as far as this side knows. */
   get online(): NatsConnection | undefined {
-    return this.#isConnected ? this.#nats : undefined;
+    return this.#nats;
   }
 
   get isClosed(): boolean {
@@ -86,14 +78,14 @@ export class LastingConnection {
     return nats;
   }
 
-  /** `attach` runs once for each connection object, now or when there is one. */
+  /** `attach` runs once for each connection, now or when there is one. */
   attach(attach: (nats: NatsConnection) => Subscription): Subscription {
     const attached: Attached = { attach, current: this.#nats && attach(this.#nats) };
     this.#attached.add(attached);
     return {
       end: () => {
         this.#attached.delete(attached);
-        if (this.#nats?.isClosed() === false) attached.current?.end();
+        if (this.#nats !== undefined) attached.current?.end();
       },
     };
   }
@@ -123,7 +115,6 @@ export class LastingConnection {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#isConnected = false;
     clearTimeout(this.#redial);
     this.#attached.clear();
     this.#online.clear();
@@ -141,10 +132,7 @@ export class LastingConnection {
       pingInterval: pingMs,
       maxPingOut: pingsOut,
       timeout: dialMsMax,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: redialMs,
-      reconnectJitter: redialMs,
-      ignoreAuthErrorAbort: true,
+      reconnect: false,
       noAsyncTraces: true,
       ...(credentials === undefined ? {} : { authenticator: authenticatorOf(credentials) }),
     }).then(
@@ -156,7 +144,7 @@ export class LastingConnection {
   #dialLater(why: unknown): void {
     if (this.#isClosed) return;
     if (why instanceof Error) this.report(`no connection to the bus: ${why.message}`);
-    this.#redial = setTimeout(() => this.#dial(), redialMs);
+    this.#redial = setTimeout(() => this.#dial(), redialMs * (1 + Math.random()));
   }
 
   #opened(nats: NatsConnection): void {
@@ -165,36 +153,29 @@ export class LastingConnection {
       return;
     }
     this.#nats = nats;
+    this.#reconnects += 1;
+    this.#probed = this.#probe(nats);
     for (const attached of this.#attached) attached.current = attached.attach(nats);
-    this.#connected(nats);
+    for (const run of this.#online) run(nats);
+    this.changed();
     this.#follow(nats);
     nats.closed().then((why) => {
-      this.#disconnected();
       this.#nats = undefined;
+      this.changed();
       this.#dialLater(why);
     });
   }
 
   async #follow(nats: NatsConnection): Promise<void> {
-    for await (const status of nats.status()) this.#heard(nats, status);
-  }
-
-  #heard(nats: NatsConnection, { type, data, permissionContext }: Status): void {
-    if (type === Events.Disconnect) this.#disconnected();
-    else if (type === Events.Reconnect) this.#connected(nats);
-    else if (type === DebugEvents.StaleConnection) this.report('the bus does not answer');
-    else if (type === Events.Error && permissionContext?.subject !== this.#probeSubject) {
-      const what = permissionContext && `${permissionContext.operation} of ${permissionContext.subject}`;
-      this.report(what === undefined ? `the bus says: ${data}` : `the bus denies ${what}`);
+    for await (const { type, data, permissionContext } of nats.status()) {
+      if (type === DebugEvents.StaleConnection) {
+        this.report('the bus does not answer');
+        await nats.close();
+      } else if (type === Events.Error && permissionContext?.subject !== this.#probeSubject) {
+        const denied = permissionContext && `${permissionContext.operation} of ${permissionContext.subject}`;
+        this.report(denied === undefined ? `the bus says: ${data}` : `the bus denies ${denied}`);
+      }
     }
-  }
-
-  #connected(nats: NatsConnection): void {
-    this.#isConnected = true;
-    this.#reconnects += 1;
-    this.#probed = this.#probe(nats);
-    for (const run of this.#online) run(nats);
-    this.changed();
   }
 
   async #probe(nats: NatsConnection): Promise<void> {
@@ -206,12 +187,6 @@ export class LastingConnection {
       ));
     if (denied === this.#actorsVerified) return;
     this.#actorsVerified = denied;
-    this.changed();
-  }
-
-  #disconnected(): void {
-    if (!this.#isConnected) return;
-    this.#isConnected = false;
     this.changed();
   }
 }

@@ -6,7 +6,7 @@ import { bucketName, type ClusterName } from './subjects.ts';
 import type { KeyValue, KeyValueEntry } from './wire.ts';
 
 /** How often a present store is looked at, and an absent one looked for. */
-const checkMs = 5000;
+const checkMs = 2000;
 /** JetStream's code for a compare-and-set that came too late. */
 const wrongLastSequence = 10071;
 

@@ -36,12 +36,15 @@ export const journalStream = (cluster: ClusterName): Partial<StreamConfig> & { n
   max_age: nanos(90 * dayMs),
 });
 
-/** A bucket of NATS KV: the last value of each key. Reads go to the leader, because writes compare and set. */
+/**
+ * A bucket of NATS KV. It keeps the last values of each key, so that a watcher a little behind still gets each
+ * change. Reads go to the leader, because writes compare and set.
+ */
 export const viewsStream = (cluster: ClusterName): Partial<StreamConfig> & { name: string } => ({
   ...common,
   name: bucketStreamName(cluster),
   subjects: [`$KV.${bucketName(cluster)}.>`],
-  max_msgs_per_subject: 1,
+  max_msgs_per_subject: 16,
   discard: DiscardPolicy.New,
   max_bytes: 64 * mebibyte,
   allow_rollup_hdrs: true,

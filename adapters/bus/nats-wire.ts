@@ -3,6 +3,7 @@ import {
   headers,
   type Msg,
   type MsgHdrs,
+  type NatsConnection,
   type NatsError,
   ServiceErrorCodeHeader,
   ServiceErrorHeader,
@@ -75,7 +76,7 @@ export class NatsWire implements Wire {
       throw new BusError('overloaded', 'too much is on its way to the bus');
     }
     const reply = await nats.request(subject, payload, { timeout: timeoutMs }).catch((error: unknown) => {
-      throw this.#requestFailed(error, subject, timeoutMs);
+      throw this.#requestFailed(error, nats, subject, timeoutMs);
     });
     const code = reply.headers?.get(ServiceErrorCodeHeader) ?? '';
     if (code === '') return reply.string();
@@ -180,8 +181,11 @@ export class NatsWire implements Wire {
       );
   }
 
-  #requestFailed(error: unknown, subject: string, timeoutMs: number): BusError {
+  #requestFailed(error: unknown, nats: NatsConnection, subject: string, timeoutMs: number): BusError {
     if (this.#connection.isClosed) return new BusError('closed', 'the bus was closed');
+    if (this.#connection.online !== nats) {
+      return new BusError('timeout', `the connection broke before there was a reply on ${subject}`);
+    }
     switch ((error as Partial<NatsError>).code) {
       case ErrorCode.NoResponders:
         return new BusError('no-responders', `nobody serves ${subject}`);
