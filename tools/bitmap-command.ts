@@ -19,6 +19,7 @@ import { openReplicaMetadata, readReplicaMetadata } from '../adapters/block/repl
 import { metadataPath } from '../adapters/block/replica-paths.ts';
 import type { ReplicaRecord } from '../adapters/block/replica-record.ts';
 import { withObservation } from '../adapters/block/replica-record.ts';
+import { markClean } from '../domain/generation-state.ts';
 import { NodeName, VolumeName } from '../domain/vocabulary.ts';
 
 /*
@@ -141,15 +142,15 @@ async function mark(kind: 'mark-clean' | 'mark-dirty', file: string): Promise<vo
     });
     try {
       // 1. The audit first (I19): the agent journals it when it next sees the replica.
-      const type = kind === 'mark-clean' ? 'bitmap.marked-clean' : 'bitmap.marked-dirty';
+      const type = kind === 'mark-clean' ? 'marked-clean' : 'marked-dirty';
       const { markedCount, regionCount } = log;
       const audit = { type, volume, peer, dirtyRegions: markedCount, regions: regionCount, ...actor() };
       await completed((done) => metadata.update((record) => withObservation(record, audit), done));
       // 2. The bits.
       await completed((done) => (kind === 'mark-clean' ? log.clearAll(done) : log.markAll(done)));
-      // 3. Only a log that is whole again counts as kept. The logs of other volumes may still be invalid.
-      if (wasInvalid && volumes.length === 1) {
-        await completed((done) => metadata.update((record) => withKeptLog(record, peer), done));
+      // 3. Changes count from here (a baseline), unless logs of other volumes may still be invalid.
+      if (kind === 'mark-clean' && (!wasInvalid || volumes.length === 1)) {
+        await completed((done) => metadata.update((record) => markClean(record, peer), done));
       }
     } finally {
       await completed((done) => log.close(done));
@@ -221,15 +222,7 @@ function namesOf(file: string): { volume: VolumeName; peer: NodeName } {
 }
 
 /** Whoever the operating system says; nobody has verified it (REQUIREMENTS 5). */
-const actor = () => ({ actor: userInfo().username, verified: false, via: 'offline', atMs: Date.now() });
-
-function withKeptLog(record: ReplicaRecord, peer: NodeName): ReplicaRecord {
-  const { generation } = record;
-  const known = generation.peers[peer];
-  if (known === undefined) return record;
-  const peers = { ...generation.peers, [peer]: { ...known, intentLog: 'kept' as const } };
-  return { ...record, generation: { ...generation, peers } };
-}
+const actor = () => ({ actor: userInfo().username, verified: false, via: 'offline', at: Date.now() });
 
 const completed = (start: (done: Done) => void): Promise<void> =>
   new Promise((settle, reject) => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { Epoch, Generation, NodeName, Tag, targetsMax, VolumeName } from '../../domain/vocabulary.ts';
+import { GenerationSet, ResyncMark } from '../../domain/generation-state.ts';
+import { Epoch, NodeName, Tag, targetsMax, VolumeName } from '../../domain/vocabulary.ts';
 
 /**
  * What a replica knows about itself, durable beside its data (DESIGN 2 "Generations", FAULTS 3, 20). It can veto what
@@ -7,16 +8,6 @@ import { Epoch, Generation, NodeName, Tag, targetsMax, VolumeName } from '../../
  */
 
 export const recordVersion = 1;
-/** Generations kept in the history, newest first. */
-export const historyMax = 32;
-
-export const PeerRecord = z.object({
-  /** The generation when the peer was lost: its intent log counts from there. */
-  base: Generation.nullable(),
-  outOfSync: z.boolean(),
-  intentLog: z.enum(['kept', 'none', 'invalid']),
-});
-export type PeerRecord = Readonly<z.infer<typeof PeerRecord>>;
 
 /** Pushed to the agent as it stands until it is acknowledged by its number (REQUIREMENTS 2.3). */
 export const ObservationRecord = z.looseObject({
@@ -37,6 +28,8 @@ export const ReplicaRecord = z.object({
   epoch: Epoch,
   /** Highest epoch promised. */
   promised: Epoch,
+  /** The candidate to whom that one was promised: the only one that is followed with it. */
+  promisedTo: NodeName.nullable(),
   role: z.enum(['source', 'target', 'none']),
   lastOwner: z.boolean(),
   dataCorrupt: z.boolean(),
@@ -44,17 +37,14 @@ export const ReplicaRecord = z.object({
   consistent: z.boolean(),
   /** Why it is paused, or null. */
   paused: z.string().nullable(),
-  resyncing: z.object({ source: NodeName, kind: z.enum(['full', 'partial']) }).nullable(),
+  resyncing: ResyncMark.nullable(),
   /** True while serving; false after an orderly stop. */
   crashedSource: z.boolean(),
   handedTo: z.object({ node: NodeName, epoch: Epoch }).nullable(),
-  generation: z.object({
-    current: Generation.nullable(),
-    history: z.array(Generation).max(historyMax),
-    peers: z
-      .record(NodeName, PeerRecord)
-      .refine((peers) => Object.keys(peers).length <= targetsMax, `at most ${targetsMax} peers`),
-  }),
+  generation: GenerationSet.refine(
+    ({ peers }) => Object.keys(peers).length <= targetsMax,
+    `at most ${targetsMax} peers`,
+  ),
   observations: z.object({
     /** The number that the next observation gets. */
     next: z.int().positive(),
@@ -88,6 +78,7 @@ export function newReplicaRecord({ cluster, tag, resource, node, volumes }: Repl
     volumes,
     epoch: 0,
     promised: 0,
+    promisedTo: null,
     role: 'none',
     lastOwner: false,
     dataCorrupt: false,
@@ -97,7 +88,7 @@ export function newReplicaRecord({ cluster, tag, resource, node, volumes }: Repl
     resyncing: null,
     crashedSource: false,
     handedTo: null,
-    generation: { current: null, history: [], peers: {} },
+    generation: { current: null, history: [], forced: null, peers: {} },
     observations: { next: 1, pending: [] },
     journalHead: null,
   };

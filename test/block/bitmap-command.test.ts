@@ -10,6 +10,8 @@ import {
 } from '../../adapters/block/replica-files.ts';
 import { ReplicaLock } from '../../adapters/block/replica-lock.ts';
 import type { ReplicaRecord } from '../../adapters/block/replica-record.ts';
+import { NumberedObservation } from '../../adapters/engine/control-protocol.ts';
+import { markDirty } from '../../domain/generation-state.ts';
 import { regionSize } from '../../domain/vocabulary.ts';
 import { bitmapCommand } from '../../tools/bitmap-command.ts';
 import { completed } from './completed.ts';
@@ -88,16 +90,15 @@ describe('bitmap (admin guide, "Bitmap Administration")', () => {
     expect(await markedCount(folder)).toBe(0);
     const { next, pending } = (await recordOf(folder)).observations;
     expect(next).toBe(3);
+    expect(() => pending.map((each) => NumberedObservation.parse(each))).not.toThrow();
     expect(pending).toMatchObject([
-      { observation: 1, type: 'bitmap.marked-dirty', volume: 'data', peer: 'adam', dirtyRegions: 3 },
-      { observation: 2, type: 'bitmap.marked-clean', dirtyRegions: gibibyte / regionSize, verified: false },
+      { observation: 1, type: 'marked-dirty', volume: 'data', peer: 'adam', dirtyRegions: 3 },
+      { observation: 2, type: 'marked-clean', dirtyRegions: gibibyte / regionSize, verified: false },
     ]);
   });
 
   it('-c makes an invalid log valid again', async () => {
-    const peers = { [adam]: { base: null, outOfSync: true, intentLog: 'invalid' as const } };
-    const generation = { ...sampleRecord.generation, peers };
-    const { file, folder } = await replica({ ...sampleRecord, generation });
+    const { file, folder } = await replica(markDirty(sampleRecord, adam));
     expect(await run('-c', file)).toMatchObject({ status: 0 });
     expect((await recordOf(folder)).generation.peers[adam]?.intentLog).toBe('kept');
     expect(await markedCount(folder)).toBe(0);
