@@ -375,8 +375,12 @@ const lineage = ({ current, history, base }: GenerationRecord) =>
 const hasPassed = (record: GenerationRecord, generation: Generation | null) =>
   generation !== null && (record.base === generation || record.history.includes(generation));
 
+/** Forced online on bytes that the other has not adopted: what it stands on is no longer in its past. */
 const isForcedBeyond = ({ forced }: GenerationRecord, other: GenerationRecord) =>
-  forced !== null && !lineage(other).has(forced);
+  forced !== null && forced !== other.forced;
+
+const isLater = (record: GenerationRecord, other: GenerationRecord) =>
+  hasPassed(record, other.current) && !isForcedBeyond(record, other);
 
 function relationOf(lead: GenerationRecord, other: GenerationRecord): Facts['relation'] {
   if (lead.current === null) return other.current === null ? 'both-new' : 'behind';
@@ -384,13 +388,12 @@ function relationOf(lead: GenerationRecord, other: GenerationRecord): Facts['rel
   if (lead.current === other.current) return 'same';
   const past = lineage(other);
   if (![...lineage(lead)].some((generation) => past.has(generation))) return 'unrelated';
-  if (isForcedBeyond(lead, other) || isForcedBeyond(other, lead)) return 'forced';
-  const leadIsLater = hasPassed(lead, other.current);
-  const otherIsLater = hasPassed(other, lead.current);
+  const leadIsLater = isLater(lead, other);
+  const otherIsLater = isLater(other, lead);
   if (leadIsLater && otherIsLater) return 'contradictory';
   if (leadIsLater) return 'ahead';
   if (otherIsLater) return 'behind';
-  return 'diverged';
+  return isForcedBeyond(lead, other) || isForcedBeyond(other, lead) ? 'forced' : 'diverged';
 }
 
 function markOf(lead: GenerationRecord, { resyncing }: GenerationRecord): Facts['mark'] {
