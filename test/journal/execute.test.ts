@@ -1,0 +1,147 @@
+import { describe, expect, it } from 'vitest';
+import type { Command } from '../../domain/commands.ts';
+import { apply } from '../../domain/evolve.ts';
+import type { Facts } from '../../domain/facts.ts';
+import { type ClusterState, emptyState } from '../../domain/state.ts';
+import { CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
+import type { LevelJournal } from '../../journal/level-journal.ts';
+import { readEvent } from '../../journal/read-event.ts';
+import { command, facts } from '../domain/given.ts';
+import { allEvents, openJournal, temporaryDirectory } from './support.ts';
+
+/** A decider on a real journal, its state folded as the agent does it. */
+async function decider(directory: string, known: Facts = facts()) {
+  const journal = await openJournal(directory);
+  let state: ClusterState = emptyState();
+  const fold = (events: Parameters<Parameters<LevelJournal['onStored']>[0]>[0]) => {
+    state = structuredClone(state);
+    for (const event of events) apply(state, readEvent(event));
+  };
+  for await (const batch of journal.replay()) fold(batch);
+  journal.onStored(fold);
+  const loop = new CommandLoop({ journal, state: () => state, factsFor: async () => known });
+  return { journal, loop, state: () => state };
+}
+
+const path = { exists: true, usedBy: null, byteSize: 1 << 20, blank: true };
+const createFacts = facts({ paths: { '/srv/a': path, '/srv/b': path } });
+
+function create(id: string, where = '/srv/a', tag = 'web'): Command {
+  const body = {
+    tag,
+    node: 'eve',
+    volumes: [{ name: 'data', path: where }],
+    content: 'raw',
+    allowAsync: false,
+    priority: 1,
+  };
+  return command('create', { ...body, id, digest: commandDigest(body) } as never);
+}
+
+const { tag: _, ...join } = command('node-joined', { id: 'join', host: null }) as Command & { tag: unknown };
+
+const idsOf = (executed: Executed) =>
+  executed.kind === 'accepted' ? executed.events.map(({ id }) => id) : executed;
+
+describe('the command loop', () => {
+  it('makes events durable with the command and the facts that they followed from', async () => {
+    const { loop, journal, state } = await decider(temporaryDirectory(), createFacts);
+    await loop.execute(join as Command);
+    const done = await loop.execute(create('one'), 'eve/1/1');
+    if (done.kind !== 'accepted') throw new Error(JSON.stringify(done));
+    const stored = await allEvents(journal);
+    expect(done.events).toEqual(stored.slice(1));
+    expect(done.events[0]).toMatchObject({
+      type: 'mirrorkeeper.resource.created.v1',
+      subject: 'web',
+      command: 'one',
+      cause: 'eve/1/1',
+      actorid: 'root',
+      data: {
+        node: 'eve',
+        decision: { command: { id: 'one' }, facts: { self: 'eve', journalDamaged: false } },
+      },
+    });
+    expect(state().resources['web']?.tag).toBe('web');
+  });
+
+  it('gives the same command the same reply with one effect: at once, later, and after a restart', async () => {
+    const directory = temporaryDirectory();
+    const first = await decider(directory, createFacts);
+    await first.loop.execute(join as Command);
+    const replies = await Promise.all([first.loop.execute(create('one')), first.loop.execute(create('one'))]);
+    expect(replies[0]).toEqual(replies[1]);
+    expect(await first.loop.execute(create('one'))).toEqual(replies[0]);
+    const count = (await allEvents(first.journal)).length;
+    await first.journal.close();
+
+    const again = await decider(directory, createFacts);
+    expect(idsOf(await again.loop.execute(create('one')))).toEqual(idsOf(replies[0]));
+    expect(await allEvents(again.journal)).toHaveLength(count);
+  });
+
+  it('refuses the same id with another body, and leaves the first command as it was', async () => {
+    const { loop } = await decider(temporaryDirectory(), createFacts);
+    await loop.execute(join as Command);
+    const first = loop.execute(create('one'));
+    const reused = await loop.execute(create('one', '/srv/b'));
+    expect(reused).toMatchObject({ kind: 'refused', refusal: { code: 'command-id-reused' } });
+    expect(await loop.execute(create('one'))).toEqual(await first);
+    expect((await first).kind).toBe('accepted');
+  });
+
+  it('decides one command after the other for a resource: of two equal creates one is refused', async () => {
+    const { loop, journal } = await decider(temporaryDirectory(), createFacts);
+    await loop.execute(join as Command);
+    const [one, two] = await Promise.all([
+      loop.execute(create('one')),
+      loop.execute(create('two', '/srv/b')),
+    ]);
+    expect(one.kind).toBe('accepted');
+    expect(two).toMatchObject({ kind: 'refused', refusal: { code: 'tag-exists' } });
+    const refused = (await allEvents(journal)).at(-1);
+    expect(refused).toMatchObject({
+      type: 'mirrorkeeper.command.refused.v1',
+      data: { commandId: 'two', code: 'tag-exists', count: 1 },
+    });
+    expect(two).toMatchObject({ id: refused?.id });
+  });
+
+  it('counts equal refusals instead of repeating them', async () => {
+    const { loop, journal } = await decider(temporaryDirectory(), createFacts);
+    await loop.execute(join as Command);
+    await loop.execute(create('first'));
+    for (let number = 0; number < 25; number += 1) await loop.execute(create(`again-${number}`));
+    const refused = (await allEvents(journal)).filter(({ type }) => type.includes('command.refused'));
+    expect(refused.map(({ data }) => data['count'])).toEqual([1, 9]);
+  });
+
+  it('gives a refused command its refusal again after a restart', async () => {
+    const directory = temporaryDirectory();
+    const first = await decider(directory, createFacts);
+    await first.loop.execute(join as Command);
+    await first.loop.execute(create('one'));
+    const refused = await first.loop.execute(create('two', '/srv/b'));
+    await first.journal.close();
+    const again = await decider(directory, createFacts);
+    expect(await again.loop.execute(create('two', '/srv/b'))).toEqual(refused);
+  });
+
+  it('answers a dry run without journaling anything', async () => {
+    const { loop, journal } = await decider(temporaryDirectory(), createFacts);
+    await loop.execute(join as Command);
+    const before = (await allEvents(journal)).length;
+    const plan = await loop.execute({ ...create('dry'), dryRun: true });
+    expect(plan.kind === 'planned' && plan.events.map(({ type }) => type)).toContain('resource.created');
+    expect(await allEvents(journal)).toHaveLength(before);
+    expect((await loop.execute(create('dry'))).kind).toBe('accepted');
+  });
+
+  it('decides nothing while the journal is damaged, and says so', async () => {
+    const { loop, journal } = await decider(temporaryDirectory(), createFacts);
+    await loop.execute(join as Command);
+    journal.reportSeen({ incarnation: 1, sequence: 9, hash: 'f'.repeat(64) });
+    const refused = await loop.execute(create('one'));
+    expect(refused).toMatchObject({ kind: 'refused', refusal: { code: 'journal-damaged' }, id: null });
+  });
+});
