@@ -165,6 +165,7 @@ export class IntentLog {
       this.#restoreAwaited(page);
       if (this.#bits.count !== countBefore && this.#state !== 'none') this.#cleared.add(page);
     }
+    if (this.#bits.count === 0 && this.#state === 'kept') this.#reason = null;
     if (this.#cleared.size > clearedPagesMax) this.persist(() => undefined);
   }
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Done } from '../../adapters/block/block-device.ts';
-import { FaultDevice } from '../../adapters/block/fault-device.ts';
 import { FileDevice } from '../../adapters/block/file-device.ts';
 import { blockDeviceContract } from './block-device-contract.ts';
 import { completed } from './completed.ts';
+import { FaultDevice } from './fault-device.ts';
 import { ManualClock } from './manual-clock.ts';
 import { PowerLossDevice, PowerLossStorage } from './power-loss-device.ts';
 import { scratchFile } from './scratch.ts';

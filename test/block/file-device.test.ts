@@ -40,6 +40,20 @@ describe('FileDevice', () => {
     await close(await FileDevice.open(path));
   });
 
+  it('refuses a disk that is mounted (FAULTS 26)', async () => {
+    const disk = scratchDisk(9 * mebibyte);
+    execFileSync('mkfs.ext4', ['-q', disk]);
+    const folder = scratchFolder();
+    execFileSync('mount', [disk, folder]);
+    onTestFinished(() => {
+      execFileSync('umount', [folder]);
+    });
+    await expect(FileDevice.open(disk)).rejects.toMatchObject({
+      code: 'path-in-use',
+      message: expect.stringContaining('mounted'),
+    });
+  });
+
   it('takes the size of a disk from the kernel', async () => {
     const device = await FileDevice.open(scratchDisk(9 * mebibyte));
     expect(device.byteSize).toBe(9 * mebibyte);

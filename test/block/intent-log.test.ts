@@ -114,6 +114,14 @@ describe('IntentLog', () => {
     expect(device.flushCount).toBe(before);
   });
 
+  it('the reason holds until everything is clear: a resync has mended it', () => {
+    const log = open();
+    log.clear(0, regionCount - 2);
+    expect(log.reason).not.toBeNull();
+    log.clear(regionCount - 1, regionCount - 1);
+    expect(log).toMatchObject({ reason: null, markedCount: 0 });
+  });
+
   it('clears are on disk after persist, not before', () => {
     const log = openClean();
     mark(log, 3);

@@ -1,6 +1,6 @@
-import type { Clock } from '../engine/clock.ts';
-import type { BlockDevice, Done } from './block-device.ts';
-import { IoError } from './io-error.ts';
+import type { BlockDevice, Done } from '../../adapters/block/block-device.ts';
+import { IoError } from '../../adapters/block/io-error.ts';
+import type { Clock } from '../../adapters/engine/clock.ts';
 
 export type DeviceOperation = 'read' | 'write' | 'zero' | 'trim' | 'flush';
 
