@@ -6,7 +6,7 @@ import { allowedChanges, Dice, damaged, hostileNegotiation, hostileRequests } fr
 import { MemoryExport } from './memory-export.ts';
 import { SessionClient } from './session-client.ts';
 
-const byteSize = 65_536;
+const byteSize = 16_384;
 const inputs = 60_000;
 const isChange = (call: string) => /^(write|zero|trim)/.test(call);
 
@@ -28,13 +28,13 @@ describe('a hostile NBD client', () => {
       const dice = new Dice(seed);
       const served = new MemoryExport('sda', byteSize);
       const stream = hostileRequests(dice, byteSize);
-      attack(served, Buffer.concat([opening, stream]), dice.pick([1 + dice.below(40), 1 << 20]));
+      attack(served, Buffer.concat([opening, stream]), dice.pick([1 + dice.below(40), 1 << 20, 1 << 20, 1 << 20]));
       const changed = served.calls.filter(isChange);
       const allowed = allowedChanges(stream, byteSize);
       changes += changed.length;
       if (changed.join() !== allowed.join()) expect.soft(changed, `seed ${seed}`).toEqual(allowed);
     }
-    expect(changes).toBeGreaterThan(inputs / 10);
+    expect(changes).toBeGreaterThan(inputs / 5);
   });
 
   it(`${inputs} hostile negotiations reach no byte of an export`, { timeout: 120_000 }, () => {
@@ -45,7 +45,7 @@ describe('a hostile NBD client', () => {
       const stream = hostileNegotiation(dice);
       const bytes = dice.below(2) === 0 ? damaged(dice, stream) : stream;
       const at = new SessionClient(served);
-      at.send(bytes, dice.pick([1 + dice.below(40), 1 << 20]));
+      at.send(bytes, dice.pick([1 + dice.below(40), 1 << 20, 1 << 20, 1 << 20]));
       if (at.session.isTransmitting) reachedTransmission += 1;
       at.session.closed();
       if (at.session.heldBytes !== 0) throw new Error(`seed ${seed} keeps memory`);

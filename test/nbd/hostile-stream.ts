@@ -58,10 +58,21 @@ export function hostileRequests(dice: Dice, byteSize: number): Buffer {
   const messages: Buffer[] = [];
   for (let left = 1 + dice.below(5); left > 0; left--) {
     const command = dice.pick([0, 1, 1, 1, 3, 4, 5, 6, 7, 8, dice.below(0x1_0000)]);
-    const offset = dice.pick([0n, BigInt(dice.below(byteSize)), BigInt(byteSize), 2n ** 63n, 2n ** 64n - 1n]);
-    const length = dice.pick([0, 1, dice.below(byteSize), byteSize, 0x0200_0001, 0xffff_ffff]);
-    const flags = dice.pick([0, 0, 0, 1, 1 << dice.below(16), dice.below(0x1_0000)]);
-    const payload = command === 1 ? Buffer.alloc(Math.min(length, 9000), 0xee) : Buffer.alloc(0);
+    const near = BigInt(dice.below(byteSize));
+    const offset = dice.pick([0n, near, near, near, BigInt(byteSize), 2n ** 63n, 2n ** 64n - 1n]);
+    const short = dice.below(2000);
+    const length = dice.pick([
+      0,
+      short,
+      short,
+      short,
+      byteSize - Number(near),
+      byteSize,
+      0x0200_0001,
+      0xffff_ffff,
+    ]);
+    const flags = dice.pick([0, 0, 0, 0, 1, 1 << dice.below(16), dice.below(0x1_0000)]);
+    const payload = command === 1 ? Buffer.alloc(Math.min(length, 20_000), 0xee) : Buffer.alloc(0);
     messages.push(request(command, { flags, cookie: BigInt(dice.below(1000)), offset, length }), payload);
   }
   return dice.below(3) === 0 ? damaged(dice, Buffer.concat(messages)) : Buffer.concat(messages);
