@@ -8,6 +8,8 @@ import type { SlabPool } from './slab.ts';
 
 /** Bytes that may still come after the session said stop: the kernel is given this much room meanwhile. */
 const landingSize = 4096;
+/** Silence after which TCP asks whether the client is still there, in milliseconds. */
+const keepAliveMs = 30_000;
 
 /** One client's socket and its session. */
 export class NbdConnection {
@@ -39,6 +41,7 @@ export class NbdConnection {
       received: (byteCount, into) => this.#received(byteCount, into),
     });
     this.#socket.setNoDelay(true);
+    this.#socket.setKeepAlive(true, keepAliveMs);
     this.#socket.on('error', () => this.#socket.destroy());
     this.#socket.once('close', () => this.#close());
     this.#session.work();
@@ -50,10 +53,6 @@ export class NbdConnection {
 
   get inFlight(): number {
     return this.#session.inFlight;
-  }
-
-  get heldBytes(): number {
-    return this.#session.heldBytes;
   }
 
   get isTransmitting(): boolean {

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Done } from '../block/block-device.ts';
@@ -12,6 +13,8 @@ const connectionsMax = 64;
 const patienceMs = 10_000;
 /** What a client gets to fetch the last replies of a withdrawn export, in milliseconds. */
 const farewellMs = 1000;
+/** What Linux takes as the address of a Unix socket, in bytes; Node would cut a longer one short in silence. */
+const socketPathMax = 107;
 
 /** Serves exports to NBD clients, on any number of Unix sockets and TCP addresses. */
 export class NbdServer {
@@ -43,6 +46,11 @@ export class NbdServer {
 
   /** Only the owner of this process may connect. A socket that an earlier process left there is replaced. */
   listenUnix(path: string, done: Done): void {
+    if (Buffer.byteLength(path) > socketPathMax) {
+      const reason = `a Unix socket's path has at most ${socketPathMax} bytes: ${path}`;
+      done(Object.assign(new Error(reason), { code: 'ENAMETOOLONG' }));
+      return;
+    }
     if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) rmSync(path);
     // The socket must never be there with other rights, not even before chmod.
     const mask = process.umask(0o177);
@@ -67,9 +75,7 @@ export class NbdServer {
 
   /** Bytes that all connections hold, whatever they wait for. */
   get heldBytes(): number {
-    let held = 0;
-    for (const connection of this.#connections) held += connection.heldBytes;
-    return held;
+    return this.#pool.lent;
   }
 
   /** Ends every connection at once; exports that should answer first are withdrawn before. */
@@ -85,6 +91,8 @@ export class NbdServer {
     listener.once('error', done);
     listener.listen(at, () => {
       listener.off('error', done);
+      // A connection that could not be accepted (no descriptor left) is lost for that client, not for the others.
+      listener.on('error', () => undefined);
       this.#listeners.add(listener);
       done(null);
     });

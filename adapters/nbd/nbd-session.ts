@@ -9,8 +9,15 @@ import { command, headerSize, limit } from './protocol.ts';
 import { Memory, type SlabPool, slabSize } from './slab.ts';
 import { Transmission } from './transmission-session.ts';
 
-/** What one connection may hold before its requests wait: beyond it at most one more request is begun. */
-export const connectionLimits = { requests: 1024, heldBytes: 64 * 1024 * 1024 } as const;
+/**
+ * What connections may hold before their requests wait. A limit is overrun by at most one request per connection:
+ * one with nothing under way always goes on, so that none starves and the largest payload fits.
+ */
+export const sessionLimits = {
+  requests: 1024,
+  bytes: 32 * 1024 * 1024,
+  bytesOfAll: 128 * 1024 * 1024,
+} as const;
 
 /** What the session asks of whoever owns the socket. */
 export interface SessionOrders {
@@ -28,7 +35,7 @@ type Phase = 'client-flags' | 'options' | 'transmission' | 'ending' | 'over';
 
 /**
  * One client, from the greeting to the last reply: bytes in, calls to the export and bytes out. Nothing here
- * waits or reads a clock. Whatever the client sends, memory stays within `connectionLimits`: options and payloads
+ * waits or reads a clock. Whatever the client sends, memory stays within `sessionLimits`: options and payloads
  * that nobody wants are dropped as they come, and a client that asks faster than it is served, or does not fetch
  * its replies, is not read any further.
  */
@@ -138,11 +145,13 @@ export class NbdSession {
   #mayProceed(): boolean {
     const isTransmitting = this.#phase === 'transmission';
     if (!isTransmitting && this.#phase !== 'client-flags' && this.#phase !== 'options') return false;
+    // Haggling is strictly one option, one answer: a client that does not fetch answers gets no more of them.
+    if (!isTransmitting) return this.#out.isIdle;
+    if (this.inFlight === 0 && this.#out.isIdle) return true;
     return (
-      this.#memory.held < connectionLimits.heldBytes &&
-      this.inFlight + this.#out.pieces < connectionLimits.requests &&
-      // Haggling is strictly one option, one answer: a client that does not fetch answers gets no more of them.
-      (isTransmitting || this.#out.isIdle)
+      this.#memory.held < sessionLimits.bytes &&
+      this.#memory.heldByAll < sessionLimits.bytesOfAll &&
+      this.inFlight + this.#out.pieces < sessionLimits.requests
     );
   }
 

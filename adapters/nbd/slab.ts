@@ -5,7 +5,7 @@ export const slabSize = 256 * 1024;
 /** Room for the reply header in front of a payload that is a power of two. */
 const headerRoom = 64;
 /** Free slabs kept for the next request, by all connections together, in bytes. */
-const idleMax = 64 * 1024 * 1024;
+const idleMax = 16 * 1024 * 1024;
 
 /** A piece of memory that several messages lie in. It goes back to the pool when its last holder lets go. */
 export class Slab {
@@ -23,10 +23,13 @@ export class Slab {
 export class SlabPool {
   readonly #free = new Map<number, Slab[]>();
   #idle = 0;
+  /** Bytes in slabs that are in use, by all connections together. */
+  lent = 0;
 
   take(byteCount: number): Slab {
     let size = slabSize;
     while (size + headerRoom < byteCount) size *= 2;
+    this.lent += size + headerRoom;
     const slab = this.#free.get(size + headerRoom)?.pop();
     if (!slab) return new Slab(size + headerRoom);
     this.#idle -= slab.bytes.length;
@@ -35,6 +38,7 @@ export class SlabPool {
 
   give(slab: Slab): void {
     const size = slab.bytes.length;
+    this.lent -= size;
     if (this.#idle + size > idleMax) return;
     slab.used = 0;
     this.#idle += size;
@@ -52,6 +56,11 @@ export class Memory {
 
   constructor(pool: SlabPool) {
     this.#pool = pool;
+  }
+
+  /** What every connection of the server holds. */
+  get heldByAll(): number {
+    return this.#pool.lent;
   }
 
   /** A slab with one holder: the caller. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Done } from '../../adapters/block/block-device.ts';
 import { NbdServer } from '../../adapters/nbd/nbd-server.ts';
-import { connectionLimits } from '../../adapters/nbd/nbd-session.ts';
+import { sessionLimits } from '../../adapters/nbd/nbd-session.ts';
 import { clientFlags, go, optionReplies, replies, request } from './client-messages.ts';
 import { allowedChanges, Dice, hostileNegotiation, hostileRequests } from './hostile-stream.ts';
 import { MemoryExport } from './memory-export.ts';
@@ -144,15 +144,41 @@ describe('NBD server', () => {
     const greedy = await transmitting();
     greedy.socket.pause();
     greedy.socket.write(Buffer.concat(Array.from({ length: 4000 }, () => request(0, { length: 4_000_000 }))));
-    await vi.waitFor(() => expect(server.heldBytes).toBeGreaterThan(connectionLimits.heldBytes));
+    await vi.waitFor(() => expect(server.heldBytes).toBeGreaterThan(sessionLimits.bytes));
     const other = await transmitting();
     other.socket.write(request(3));
     expect(replies(await other.until(16))).toMatchObject([{ error: 0 }]);
-    expect(server.heldBytes).toBeLessThan(connectionLimits.heldBytes + 40 * 1024 * 1024);
-    expect(disk.calls.filter((call) => call.startsWith('read')).length).toBeLessThan(20);
+    expect(server.heldBytes).toBeLessThan(sessionLimits.bytes + 40 * 1024 * 1024);
+    expect(disk.calls.filter((call) => call.startsWith('read')).length).toBeLessThan(12);
     greedy.socket.destroy();
     other.socket.destroy();
     await vi.waitFor(() => expect(server.heldBytes).toBe(0));
+  });
+
+  it('many greedy clients together stop at the limit of the server, and all are served in the end', async () => {
+    const greedy = await Promise.all(Array.from({ length: 12 }, () => transmitting()));
+    for (const { socket } of greedy) {
+      socket.pause();
+      socket.write(Buffer.concat(Array.from({ length: 20 }, () => request(0, { length: 4_000_000 }))));
+    }
+    await vi.waitFor(() => expect(server.heldBytes).toBeGreaterThan(sessionLimits.bytesOfAll));
+    expect(server.heldBytes).toBeLessThan(sessionLimits.bytesOfAll + 12 * 9 * 1024 * 1024);
+    let fetched = 0;
+    for (const { socket } of greedy) {
+      socket.removeAllListeners('data');
+      socket.on('data', (chunk) => {
+        fetched += chunk.length;
+      });
+      socket.resume();
+    }
+    await vi.waitFor(() => expect(fetched).toBe(12 * 20 * 4_000_016), { timeout: 20_000 });
+  });
+
+  it('a path too long for a Unix socket is refused, not cut short', async () => {
+    const refused = await new Promise<Error | null>((resolve) => {
+      server.listenUnix(join(folder, 'n'.repeat(108)), resolve);
+    });
+    expect(refused).toMatchObject({ code: 'ENAMETOOLONG' });
   });
 
   it('a client that was held back gets every answer once it fetches', async () => {
@@ -163,7 +189,7 @@ describe('NBD server', () => {
       request(0, { cookie: BigInt(index), length: 100_000 }),
     );
     client.socket.write(Buffer.concat(all));
-    await vi.waitFor(() => expect(server.heldBytes).toBeGreaterThan(connectionLimits.heldBytes));
+    await vi.waitFor(() => expect(server.heldBytes).toBeGreaterThan(sessionLimits.bytes));
     let fetched = 0;
     client.socket.removeAllListeners('data');
     client.socket.on('data', (chunk) => {

@@ -25,7 +25,7 @@ const size = 1024 * 1024;
 
 function client(...exports: MemoryExport[]): SessionClient {
   const made = new SessionClient(
-    ...(exports.length > 0 ? exports : [new MemoryExport('sda', size, { epoch: 4 })]),
+    exports.length > 0 ? exports : [new MemoryExport('sda', size, { epoch: 4 })],
   );
   made.send(clientFlags());
   return made;
@@ -40,7 +40,7 @@ const types = (to: SessionClient, ...messages: Buffer[]) => answer(to, ...messag
 
 describe('NBD negotiation', () => {
   it('drops a client with flags that nobody offered', () => {
-    const strange = new SessionClient(new MemoryExport('sda', size));
+    const strange = new SessionClient([new MemoryExport('sda', size)]);
     strange.send(clientFlags(0x8000_0003));
     expect(strange.isClosed).toBe(true);
   });
@@ -78,7 +78,7 @@ describe('NBD negotiation', () => {
     const modern = client();
     modern.send(option(1, Buffer.from('sda@4')));
     expect(modern.take()).toHaveLength(10);
-    const old = new SessionClient(new MemoryExport('sda', size));
+    const old = new SessionClient([new MemoryExport('sda', size)]);
     old.send(Buffer.concat([clientFlags(1), option(1)]));
     expect(old.take()).toHaveLength(134);
     expect(old.session.isTransmitting).toBe(true);

@@ -4,8 +4,6 @@ import { ExportCatalogue } from '../../adapters/nbd/export-catalogue.ts';
 import { NbdSession } from '../../adapters/nbd/nbd-session.ts';
 import { SlabPool } from '../../adapters/nbd/slab.ts';
 
-const pool = new SlabPool();
-
 /** A client of one session, without a network between them. */
 export class SessionClient {
   readonly catalogue = new ExportCatalogue();
@@ -18,7 +16,7 @@ export class SessionClient {
   #sent: Buffer[] = [];
   #waiting: readonly Buffer[] | null = null;
 
-  constructor(...exports: readonly Export[]) {
+  constructor(exports: readonly Export[], pool = new SlabPool()) {
     for (const one of exports) this.catalogue.add(one);
     this.session = new NbdSession(this.catalogue, pool, {
       send: (slices) => {
