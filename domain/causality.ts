@@ -148,12 +148,14 @@ export class CausalOrder<E> {
 
   /** Files an event in its log; true where a later incarnation of that log is in order already. */
   #keep(event: E): boolean {
-    const entry: Entry<E> = { ...this.#facts(event), event, place: -1, rank: 0 };
-    const log = this.#logOf(entry.node);
+    const { node, incarnation, sequence, subject, epoch, seen } = this.#facts(event);
+    const entry = { node, incarnation, sequence, subject, epoch, seen, event, place: -1, rank: 0 };
+    const log = this.#logOf(node);
     const index = firstAfter(log.entries, entry);
     const before = log.entries[index - 1];
     if (before !== undefined && comparePositions(before, entry) === 0) return false;
-    log.entries.splice(index, 0, entry);
+    if (index === log.entries.length) log.entries.push(entry);
+    else log.entries.splice(index, 0, entry);
     this.#waiting += 1;
     return index < log.ordered;
   }
@@ -345,10 +347,11 @@ function nextIndex<E>({ entries, ordered }: Log<E>): number {
   const { incarnation, sequence } = entries[ordered - 1] ?? nowhere;
   const next = entries[ordered];
   if (next?.incarnation === incarnation && next.sequence === sequence + 1) return ordered;
-  const begins = entries.findIndex(
-    (entry, index) => index >= ordered && entry.sequence === 1 && entry.incarnation > incarnation,
-  );
-  return begins === -1 ? entries.length : begins;
+  for (let index = ordered; index < entries.length; index++) {
+    const entry = entries[index];
+    if (entry !== undefined && entry.sequence === 1 && entry.incarnation > incarnation) return index;
+  }
+  return entries.length;
 }
 
 const positionOf = ({ incarnation, sequence }: Position): Position => ({ incarnation, sequence });
