@@ -45,7 +45,11 @@ const actionsWith = (failureWeight: number) =>
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('merge' as const), range: short }) },
       {
         weight: 2,
-        arbitrary: fc.record({ kind: fc.constantFrom('kill' as const, 'power' as const), choices }),
+        arbitrary: fc.record({
+          kind: fc.constantFrom('kill' as const, 'power' as const),
+          choices,
+          openings: fc.array(fc.nat(8), { maxLength: 2 }),
+        }),
       },
       {
         weight: failureWeight,
@@ -72,23 +76,25 @@ class Model {
   recordedInvalid = false;
 
   open(): IntentLog {
-    this.device = new PowerLossDevice(this.storage);
     let log: IntentLog | undefined;
-    openIntentLog(
-      {
-        device: this.device,
-        identity: sampleIdentity,
-        volumeByteSize,
-        recordedInvalid: this.recordedInvalid ?? false,
-        createdGeneration: null,
-      },
-      (opened) => {
-        log = opened;
-      },
-    );
+    this.startOpening((opened) => {
+      log = opened;
+    });
     this.device.drain();
     if (log === undefined) throw new Error('the log did not open');
     return log;
+  }
+
+  startOpening(opened: (log: IntentLog) => void): void {
+    this.device = new PowerLossDevice(this.storage);
+    const recordedInvalid = this.recordedInvalid ?? false;
+    const options = {
+      device: this.device,
+      identity: sampleIdentity,
+      volumeByteSize,
+      createdGeneration: null,
+    };
+    openIntentLog({ ...options, recordedInvalid }, opened);
   }
 
   do(action: Action): void {
@@ -136,6 +142,13 @@ class Model {
         this.device.kill(choose);
         if (action.kind === 'power') this.storage.losePower(choose);
         this.pending = new Set();
+        // Who opens it may die as well, in the middle of a repair.
+        for (const steps of action.openings) {
+          this.startOpening(() => undefined);
+          for (let step = 0; step < steps; step += 1) this.device.step(0);
+          this.device.kill(choose);
+          this.storage.losePower(choose);
+        }
         this.log = this.open();
         break;
       }
@@ -197,7 +210,7 @@ describe('intent log and crashes (I5, FAULTS 15, 17)', () => {
           model.do(each);
           model.check();
         }
-        model.do({ kind: 'power', choices: left });
+        model.do({ kind: 'power', choices: left, openings: [] });
         model.check();
       }),
       { numRuns },

@@ -45,6 +45,14 @@ function must({ error, metadata }: Outcome): ReplicaMetadata {
 
 const atEpoch = (epoch: number) => (record: ReplicaRecord) => ({ ...record, epoch });
 
+/** Changes in every sector of the slot, so that it can be torn anywhere. */
+const longAtEpoch = (epoch: number) => (record: ReplicaRecord) => ({
+  ...record,
+  epoch,
+  paused: `${epoch} `.repeat(300),
+  journalHead: { incarnation: 1, sequence: epoch, hash: '' },
+});
+
 const choices = fc.oneof(
   fc.constantFrom([0], [1], [2]),
   fc.array(fc.nat(3), { minLength: 1, maxLength: 30 }),
@@ -73,11 +81,12 @@ describe('replica metadata', () => {
         let metadata = disk.create();
         let answered = 0;
         let asked = 0;
-        const crash = (kind: 'kill' | 'power', from: readonly number[]) => {
+        const crash = (kind: 'kill' | 'power', from: readonly number[], openings: readonly number[]) => {
           let at = 0;
           const choose = (count: number) => (from[at++ % from.length] ?? 0) % count;
           disk.device.kill(choose);
           if (kind === 'power') disk.storage.losePower(choose);
+          for (const steps of openings) disk.openAndDie(steps, choose);
           metadata = must(disk.open());
           expect(metadata.value.epoch).toBeGreaterThanOrEqual(answered);
           expect(metadata.value.epoch).toBeLessThanOrEqual(asked);
@@ -88,7 +97,7 @@ describe('replica metadata', () => {
             case 'update': {
               asked += 1;
               const epoch = asked;
-              metadata.update(atEpoch(epoch), (error) => {
+              metadata.update(longAtEpoch(epoch), (error) => {
                 if (error === null) answered = Math.max(answered, epoch);
                 if (error === null) expect(metadata.value.epoch).toBeGreaterThanOrEqual(epoch);
               });
@@ -103,13 +112,13 @@ describe('replica metadata', () => {
               break;
             case 'kill':
             case 'power':
-              crash(action.kind, action.choices);
+              crash(action.kind, action.choices, action.openings);
               break;
             default:
               action satisfies never;
           }
         }
-        crash('power', left);
+        crash('power', left, []);
       }),
       { numRuns: 1_000 },
     );
