@@ -28,6 +28,15 @@ class Disk {
     return this.outcome((done) => openReplicaMetadata(this.device, expected, done));
   }
 
+  /** The process that opens it dies too, after a few steps. */
+  openAndDie(steps: number, choose: (count: number) => number): void {
+    this.device = new PowerLossDevice(this.storage);
+    openReplicaMetadata(this.device, sampleRecord, () => undefined);
+    for (let step = 0; step < steps; step += 1) this.device.step(0);
+    this.device.kill(choose);
+    this.storage.losePower(choose);
+  }
+
   outcome(start: (done: (error: Error | null, metadata: ReplicaMetadata | null) => void) => void): Outcome {
     const outcomes: Outcome[] = [];
     start((error, metadata) => outcomes.push({ error, metadata }));
@@ -67,7 +76,11 @@ const actions = fc.array(
     },
     {
       weight: 2,
-      arbitrary: fc.record({ kind: fc.constantFrom('kill' as const, 'power' as const), choices }),
+      arbitrary: fc.record({
+        kind: fc.constantFrom('kill' as const, 'power' as const),
+        choices,
+        openings: fc.array(fc.nat(6), { maxLength: 2 }),
+      }),
     },
   ),
   { maxLength: 60 },
