@@ -49,6 +49,7 @@ export class ObservedLink implements LinkEvents {
   readonly refusals: LinkFault[] = [];
   readonly payloads: string[] = [];
   drains = 0;
+  keepsPayloads = true;
   onReceived: (message: IncomingMessage) => void = (message) => message.release();
   #waiting: { readonly holds: () => boolean; readonly resolve: () => void }[] = [];
 
@@ -62,7 +63,7 @@ export class ObservedLink implements LinkEvents {
   }
 
   received(message: IncomingMessage): void {
-    this.payloads.push(Buffer.from(message.payload).toString('latin1'));
+    if (this.keepsPayloads) this.payloads.push(Buffer.from(message.payload).toString('latin1'));
     this.onReceived(message);
     this.#look();
   }
