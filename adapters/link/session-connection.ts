@@ -33,7 +33,7 @@ export class SessionConnection implements ConnectionEvents {
     this.session.begin();
   }
 
-  space(): Uint8Array {
+  space(): Buffer {
     return this.session.space();
   }
 

@@ -1,4 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net';
+import { type InPlace, receiveInPlace } from '../nbd/received-in-place.ts';
 import type { Connection, ConnectionEvents, Endpoint, Listener, Transport } from './transport.ts';
 
 /** What may wait in the process for the kernel before `send` says so; more than a stream's own high-water mark. */
@@ -21,11 +22,10 @@ export class TcpTransport implements Transport {
     accept: (connection: Connection) => ConnectionEvents,
     ready: (error: Error | null) => void,
   ): TcpListener {
-    const server = createServer({ noDelay: true });
-    server.on('connection', (socket) => {
-      const connection = new TcpConnection(socket);
-      socket.on('data', (bytes) => connection.received(bytes));
-      connection.open(accept);
+    const server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => {
+      const reader = new InPlaceReader();
+      reader.connection = new TcpConnection(receiveInPlace(accepted, reader));
+      reader.connection.open(accept);
     });
     server.once('error', ready);
     server.listen(at.port, at.host, () => ready(null));
@@ -43,16 +43,9 @@ export class TcpTransport implements Transport {
     opened: (connection: Connection) => ConnectionEvents,
     failed: (error: Error) => void,
   ): void {
-    const early = Buffer.alloc(1);
-    let connection: TcpConnection | null = null;
+    const reader = new InPlaceReader();
     let error = new Error(`no answer from ${to.host}:${to.port}`);
-    const onread = {
-      buffer: () => connection?.space() ?? early,
-      callback: (byteCount: number, bytes: Uint8Array) => {
-        connection?.received(bytes.subarray(0, byteCount));
-        return true;
-      },
-    };
+    const onread = { buffer: reader.space, callback: reader.received };
     const onError = (cause: Error) => {
       error = cause;
     };
@@ -60,12 +53,25 @@ export class TcpTransport implements Transport {
     const socket = connect({ ...to, onread, noDelay: true }, () => {
       socket.off('error', onError).off('close', onClose);
       socket.setTimeout(0);
-      connection = new TcpConnection(socket);
-      connection.open(opened);
+      reader.connection = new TcpConnection(socket);
+      reader.connection.open(opened);
     });
     socket.once('error', onError).once('close', onClose);
     socket.setTimeout(connectTimeoutMs, () => socket.destroy());
   }
+}
+
+/** A socket asks where to read before its connection has an owner. */
+class InPlaceReader implements InPlace {
+  connection: TcpConnection | null = null;
+  readonly #early = Buffer.alloc(1024);
+
+  readonly space = (): Buffer => this.connection?.space() ?? this.#early;
+
+  readonly received = (byteCount: number, into: Uint8Array): boolean => {
+    this.connection?.received(into.subarray(0, byteCount));
+    return true;
+  };
 }
 
 class TcpConnection implements Connection {
@@ -86,7 +92,7 @@ class TcpConnection implements Connection {
     this.#events = opened(this);
   }
 
-  space(): Uint8Array | null {
+  space(): Buffer | null {
     return this.#events?.space?.() ?? null;
   }
 

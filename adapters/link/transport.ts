@@ -4,7 +4,7 @@ export interface ConnectionEvents {
    * Where the next bytes may be put, for a transport that can choose: `received` is then called with the beginning
    * of it, and nothing has to be copied.
    */
-  space?(): Uint8Array;
+  space?(): Buffer;
   /** The bytes are valid only during the call: the buffer is reused. */
   received(bytes: Uint8Array): void;
   /** What `send` refused with `false` has gone out. */
