@@ -63,7 +63,7 @@ interface PageWrite {
   readonly waiters: Waiter[];
 }
 
-/** What opening found: the bits as of now, and what is not believed on disk. */
+/** What opening found. None of the bits counts as durable yet: opening writes them again (`merge`). */
 export interface IntentLogContent {
   readonly device: BlockDevice | null;
   readonly header: BitmapHeader;
@@ -102,7 +102,6 @@ export class IntentLog {
     this.#stamp = stampOf(header);
     this.#bits = bits;
     this.#durable = new Bitmap(header.regionCount);
-    if (state === 'kept') this.#durable.replace(0, bits.bytes);
     if (state === 'none') this.#durable.fill();
     this.#state = state;
     this.#reason = reason;

@@ -11,7 +11,6 @@ import {
   decodePage,
   pageCountOf,
   pageOffset,
-  regionsPerPage,
   stampOf,
 } from './bitmap-codec.ts';
 import type { BlockDevice } from './block-device.ts';
@@ -32,6 +31,7 @@ export interface IntentLogOptions {
 }
 
 const pagesPerRead = 64;
+const allOnesPage = new Uint8Array(bitBytesPerPage).fill(0xff);
 
 export const regionCountOf = (volumeByteSize: number): number => Math.ceil(volumeByteSize / regionSize);
 /** How large the device of the intent log of such a volume must be at least. */
@@ -68,48 +68,39 @@ export function openIntentLog(options: IntentLogOptions, opened: (log: IntentLog
     if (recordedInvalid) makeAnew('the replica recorded it as invalid', asyncLimit);
     else if (!isHeader(found)) makeAnew(describe(found), asyncLimit);
     else if (!isSame(found, header)) makeAnew(describeOther(found, header), asyncLimit);
-    else readLog(device, found, makeAnew, opened);
+    else readLog(device, found, opened);
   });
 }
 
-function readLog(
-  device: BlockDevice,
-  header: BitmapHeader,
-  makeAnew: (reason: string, asyncLimit: number) => void,
-  opened: (log: IntentLog) => void,
-): void {
-  readPages(device, header, (bits, badPages) => {
-    // What was read may so far be in the page cache only: it was written before a crash of this process, perhaps.
-    device.flush((error) => {
-      if (error !== null) {
-        makeAnew(`the bitmap file could not be flushed: ${error.message}`, header.asyncLimit);
-        return;
-      }
-      const reason =
-        badPages.length === 0
-          ? null
-          : `${badPages.length} of ${pageCountOf(header.regionCount)} pages are torn or damaged and count as marked`;
-      const log = new IntentLog({ device, header, state: 'kept', bits, reason });
-      markPages(log, badPages, () => opened(log));
-    });
+function readLog(device: BlockDevice, header: BitmapHeader, opened: (log: IntentLog) => void): void {
+  readPages(device, header, (bits, badPageCount) => {
+    const reason =
+      badPageCount === 0
+        ? null
+        : `${badPageCount} of ${pageCountOf(header.regionCount)} pages are torn or damaged and count as marked`;
+    const log = new IntentLog({ device, header, state: 'kept', bits, reason });
+    // What was read may be in the page cache only: written by a process that was killed before its flush, or dropped
+    // by the kernel after a failed one. Nothing is durable before this process has written it. A failure shows in
+    // the log: it is invalid then.
+    log.merge(log.toBits(), () => opened(log));
   });
 }
 
-/** `bits` has no bit of the bad pages. */
-export function readPages(
+/** Bad pages have all their bits set. */
+function readPages(
   device: BlockDevice,
   header: BitmapHeader,
-  done: (bits: Bitmap, badPages: readonly number[]) => void,
+  done: (bits: Bitmap, badPageCount: number) => void,
 ): void {
   const bits = new Bitmap(header.regionCount);
   const stamp = stampOf(header);
   const pageCount = pageCountOf(header.regionCount);
-  const badPages: number[] = [];
+  let badPageCount = 0;
   const chunk = Buffer.alloc(Math.min(pagesPerRead, pageCount) * blockByteSize);
   const readFrom = (firstPage: number) => {
     const count = Math.min(pagesPerRead, pageCount - firstPage);
     if (count <= 0) {
-      done(bits, badPages);
+      done(bits, badPageCount);
       return;
     }
     device.read(chunk.subarray(0, count * blockByteSize), pageOffset(firstPage), (error) => {
@@ -117,27 +108,13 @@ export function readPages(
         const page = firstPage + index;
         const block = chunk.subarray(index * blockByteSize, (index + 1) * blockByteSize);
         const found = error === null ? decodePage(block, page, stamp) : null;
-        if (found === null) badPages.push(page);
-        else bits.replace(page * bitBytesPerPage, found);
+        if (found === null) badPageCount += 1;
+        bits.replace(page * bitBytesPerPage, found ?? allOnesPage);
       }
       readFrom(firstPage + count);
     });
   };
   readFrom(0);
-}
-
-/** Marks through the usual path, so that the bad pages are written anew before anyone relies on them. */
-function markPages(log: IntentLog, pages: readonly number[], done: () => void): void {
-  let left = pages.length;
-  if (left === 0) done();
-  for (const page of pages) {
-    const first = page * regionsPerPage;
-    const count = Math.min(regionsPerPage, log.regionCount - first);
-    log.mark(first * regionSize, count * regionSize, () => {
-      left -= 1;
-      if (left === 0) done();
-    });
-  }
 }
 
 const isHeader = (found: BitmapHeader | HeaderDamage | Error): found is BitmapHeader =>
