@@ -52,7 +52,7 @@ const handshakeSlabBytes = 4 * (headerBytes + handshakePayloadBytesMax);
  * a dead peer (FAULTS 27), and what is held stays within the window (I16).
  */
 export class LinkSession {
-  /** Of the last valid frame after the handshake. */
+  /** When bytes of the peer came last, be it a part of a frame: 1 MiB may take longer than the timeout on a thin path. */
   lastHeardMs: number;
   messagesReceived = 0;
   bytesReceived = 0;
@@ -109,6 +109,7 @@ export class LinkSession {
   receive(bytes: Uint8Array, nowMs: number): void {
     this.#nowMs = nowMs;
     this.bytesReceived += bytes.length;
+    if (this.established) this.lastHeardMs = nowMs;
     this.outgoing.cork();
     let rest = bytes;
     while (rest.length > 0 && !this.#ended) {
@@ -192,7 +193,6 @@ export class LinkSession {
     this.#header = null;
     this.#sequence++;
     if (this.#consumer === null) return this.#takeHandshake(header.type, payload);
-    this.lastHeardMs = this.#nowMs;
     this.outgoing.granted(header.grant);
     if (isMessage(header.type)) this.#deliver(this.#consumer, header, payload, slab);
     else if (header.type === frameTypes.ping) this.outgoing.pong(header.number);

@@ -159,7 +159,7 @@ export class LinkSocket implements Link {
     if (isOld) return 'old-session';
     this.#admitted = { instance: claim.instance, number: claim.number };
     this.#session?.end('replaced');
-    return this.#consumer;
+    return this.#isOpen ? this.#consumer : 'link-closed';
   }
 
   #dial(): void {

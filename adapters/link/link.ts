@@ -105,7 +105,7 @@ export interface LinkCounters {
 export interface Link {
   readonly peer: NodeName;
   readonly established: boolean;
-  /** When anything valid came last; monotonic milliseconds, null before the first session. Own pauses do not age it. */
+  /** When bytes came last in a session; monotonic milliseconds, null before the first one. Own pauses do not age it. */
   readonly lastHeardMs: number | null;
   readonly counters: LinkCounters;
   /** Bytes of bulk messages that wait here for the peer's window. */

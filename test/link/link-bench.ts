@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { startEchoTarget } from './echo-target.ts';
 import { NodeUnderTest } from './node-under-test.ts';
-import { message, timings } from './session-pair.ts';
+import { key, message, timings } from './session-pair.ts';
 
 /*
  * npx tsc --outDir dist && node dist/test/link/link-bench.js [ROUNDS]
@@ -9,7 +9,6 @@ import { message, timings } from './session-pair.ts';
  * Writes answered one by one over loopback TCP between two processes: through the link, and side by side over bare
  * sockets that carry as many bytes and look at none of them. Medians of interleaved rounds.
  */
-const key = Buffer.alloc(32, 1);
 const headerBytes = 64;
 const cases = [
   { payloadBytes: 4096, depth: 1, writes: 15_000 },
@@ -17,44 +16,6 @@ const cases = [
   { payloadBytes: 65_536, depth: 8, writes: 15_000 },
   { payloadBytes: 1 << 20, depth: 4, writes: 2000 },
 ] as const;
-
-async function target(): Promise<void> {
-  const eve = new NodeUnderTest('eve', { key, timings });
-  const link = await eve.listen();
-  const toAdam = eve.link('adam');
-  toAdam.keepsPayloads = false;
-  toAdam.onReceived = (received) => {
-    toAdam.link.send(message({ type: 129, number: received.number }));
-    received.release();
-  };
-  toAdam.link.open();
-
-  const answer = Buffer.alloc(headerBytes);
-  const bare = createServer({ noDelay: true }, (socket) => {
-    let frameBytes = 0;
-    let seen = 0;
-    socket.on('data', (bytes) => {
-      let rest = bytes.length;
-      if (frameBytes === 0) {
-        frameBytes = bytes.readUInt32BE(0);
-        rest -= 4;
-      }
-      seen += rest;
-      socket.cork();
-      for (; seen >= frameBytes; seen -= frameBytes) socket.write(answer);
-      socket.uncork();
-    });
-  });
-  bare.listen(0, '127.0.0.1', () => {
-    const address = bare.address();
-    process.stdout.write(
-      JSON.stringify({
-        link: link.port,
-        bare: address !== null && typeof address === 'object' ? address.port : 0,
-      }),
-    );
-  });
-}
 
 type Run = (payload: Buffer, depth: number, writes: number) => Promise<number>;
 
@@ -130,12 +91,7 @@ function overBareSocket(port: number): Run {
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 
 async function measure(rounds: number): Promise<void> {
-  const child = spawn(process.execPath, [import.meta.filename, 'target'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const ports = await new Promise<{ link: number; bare: number }>((resolve) => {
-    child.stdout.once('data', (bytes: Buffer) => resolve(JSON.parse(bytes.toString())));
-  });
+  const { child, ports } = await startEchoTarget();
   const runs = { link: throughLink(ports.link), bare: overBareSocket(ports.bare) };
   for (const { payloadBytes, depth, writes } of cases) {
     const payload = Buffer.alloc(payloadBytes, 0x5a);
@@ -151,5 +107,4 @@ async function measure(rounds: number): Promise<void> {
   child.kill();
 }
 
-if (process.argv[2] === 'target') await target();
-else await measure(Number(process.argv[2] ?? 5));
+await measure(Number(process.argv[2] ?? 5));
