@@ -19,10 +19,11 @@ export class NbdConnection {
   readonly #landing = Buffer.allocUnsafeSlow(landingSize);
   #isReading = true;
   #isClosed = false;
+  #isWithdrawn = false;
   /** Times that the server has looked and found it not transmitting. */
   idleSweeps = 0;
 
-  /** `changed`: the connection has closed, or an export has answered the last of its requests. */
+  /** `changed`: it has closed, or nothing is left to be answered on one that is closed or withdrawn. */
   constructor(
     accepted: Socket,
     catalogue: ExportCatalogue,
@@ -32,7 +33,7 @@ export class NbdConnection {
     this.#changed = changed;
     this.#session = new NbdSession(catalogue, pool, {
       send: (slices) => this.#send(slices),
-      wake: () => process.nextTick(() => this.#wake()),
+      wake: () => process.nextTick(() => this.#work()),
       reading: (wanted) => this.#read(wanted),
       close: () => this.#socket.end(() => this.#socket.destroy()),
     });
@@ -65,6 +66,7 @@ export class NbdConnection {
   }
 
   withdraw(): void {
+    this.#isWithdrawn = true;
     this.#session.withdraw();
   }
 
@@ -74,6 +76,7 @@ export class NbdConnection {
 
   #received(byteCount: number, into: Buffer): boolean {
     this.#session.received(into.subarray(0, byteCount));
+    this.#tell();
     return this.#isReading;
   }
 
@@ -91,14 +94,18 @@ export class NbdConnection {
     if (last > 0) this.#socket.uncork();
   }
 
-  #wake(): void {
+  #work(): void {
     this.#session.work();
-    if (this.inFlight === 0) this.#changed(this);
+    this.#tell();
   }
 
   #close(): void {
     this.#isClosed = true;
     this.#session.closed();
     this.#changed(this);
+  }
+
+  #tell(): void {
+    if ((this.#isWithdrawn || this.#isClosed) && this.inFlight === 0) this.#changed(this);
   }
 }
