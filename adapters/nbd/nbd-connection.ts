@@ -6,7 +6,10 @@ import { NbdSession } from './nbd-session.ts';
 import { receiveInPlace } from './received-in-place.ts';
 import type { SlabPool } from './slab.ts';
 
-/** Bytes that may still come after the session said stop: the kernel is given this much room meanwhile. */
+/**
+ * What the kernel reads into after a pause, in bytes. The space that the session named before it may belong to
+ * another connection by the time that reading goes on.
+ */
 const landingSize = 4096;
 /** Silence after which TCP asks whether the client is still there, in milliseconds. */
 const keepAliveMs = 30_000;

@@ -309,6 +309,8 @@ export class NbdSession {
     if (this.#phase === 'over') return true;
     const isEnding = this.#phase === 'ending' || this.#transmission?.isWithdrawn === true;
     if (!isEnding || this.inFlight > 0 || !this.#out.isIdle) return false;
+    // Reading stops first: what the socket reads into is about to belong to another connection.
+    this.#orders.reading(false);
     this.closed();
     this.#orders.close();
     return true;

@@ -135,6 +135,16 @@ describe.each([
     expect(served.calls).toEqual([]);
   });
 
+  it.each([
+    ['DISC', request(disconnect)],
+    ['a wrong magic', Buffer.alloc(28)],
+  ])('after %s nothing is read into memory that is given back', (_, last) => {
+    const at = connected(new MemoryExport('sda', size), isStructured);
+    const rest = at.send(Buffer.concat([last, Buffer.alloc(1_000_000)]), 100_000);
+    expect(rest).toHaveLength(last.length + 900_000);
+    expect([at.isRead, at.isClosed, at.session.heldBytes]).toEqual([false, true, 0]);
+  });
+
   it('a payload beyond the maximum is drained, not kept, and answered with EINVAL', () => {
     const served = new MemoryExport('sda', 64 * 1024 * 1024);
     const at = connected(served, isStructured);
@@ -233,6 +243,7 @@ describe.each([
     at.wake();
     expect(replies(at.take())).toHaveLength(1);
     expect(at.isClosed).toBe(true);
+    expect(at.isRead).toBe(false);
     expect(served.calls).toEqual(['flush']);
   });
 
