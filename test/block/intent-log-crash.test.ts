@@ -57,6 +57,7 @@ const actionsWith = (failureWeight: number) =>
           kind: fc.constant('fail' as const),
           index: fc.nat(7),
           moment: fc.constantFrom('before' as const, 'after' as const),
+          isRecorded: fc.boolean(),
         }),
       },
     ),
@@ -132,7 +133,7 @@ class Model {
       }
       case 'fail':
         this.device.step(action.index, action.moment);
-        this.recordInvalid();
+        if (action.isRecorded) this.recordInvalid();
         break;
       case 'kill':
       case 'power': {

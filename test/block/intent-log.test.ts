@@ -246,6 +246,19 @@ describe('IntentLog', () => {
     expect(open().isMarked(9)).toBe(true);
   });
 
+  it('bits that only the page cache has, after a flush that failed, are written again at opening', () => {
+    mark(openClean(), 3);
+    device.step(0);
+    device.step(0, 'before');
+    const log = open();
+    expect(log.isMarked(3)).toBe(true);
+    const answers: unknown[] = [];
+    mark(log, 3, answers);
+    expect(answers).toEqual([null]);
+    storage.losePower(() => 0);
+    expect(open().isMarked(3)).toBe(true);
+  });
+
   it('one that is recorded as invalid is not believed, whatever the file says', () => {
     openClean();
     const log = open({ recordedInvalid: true });

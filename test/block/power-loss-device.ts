@@ -4,6 +4,7 @@ import { IoError } from '../../adapters/block/io-error.ts';
 const sectorSize = 512;
 
 interface Operation {
+  readonly failed?: () => void;
   readonly run: () => void;
   readonly done: Done;
 }
@@ -61,6 +62,11 @@ export class PowerLossStorage {
     }
   }
 
+  /** After a failed flush the kernel takes for clean what it could not write: reads see it, the disk never will. */
+  dropUnflushed(): void {
+    this.#unflushed.clear();
+  }
+
   /** `choose(count)` gives a number below `count`: 0 the stable sector, else one of the versions since. */
   losePower(choose: (count: number) => number): void {
     for (const [sector, versions] of this.#unflushed) {
@@ -103,6 +109,7 @@ export class PowerLossDevice implements BlockDevice {
     const [operation] = this.#queue.splice(index % this.#queue.length, 1);
     if (operation === undefined) return;
     if (failure !== 'before') operation.run();
+    if (failure !== 'none') operation.failed?.();
     operation.done(failure === 'none' ? null : new IoError('EIO', 'injected'));
   }
 
@@ -137,7 +144,8 @@ export class PowerLossDevice implements BlockDevice {
   flush(done: Done): void {
     this.flushCount += 1;
     const { version } = this.#storage;
-    this.#queue.push({ run: () => this.#storage.flush(version), done });
+    const failed = () => this.#storage.dropUnflushed();
+    this.#queue.push({ run: () => this.#storage.flush(version), failed, done });
   }
 
   close(done: Done): void {
