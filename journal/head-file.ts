@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fdatasync,
   fstatSync,
   ftruncateSync,
@@ -106,6 +107,17 @@ export class HeadFile {
     if (text.length > slot.bytes) throw new JournalError('write-failed', 'the head does not fit its slot');
     writeSync(this.#file, text.padEnd(slot.bytes, ' '), slot.offset + (count % 2) * slot.bytes);
     this.#isDirty = true;
+  }
+}
+
+/** Whose journal the file belongs to, without touching it; undefined when it is not there or unreadable. */
+export function readPlainHead(path: string): PlainHead | undefined {
+  if (!existsSync(path)) return undefined;
+  const file = openSync(path, 'r');
+  try {
+    return newest(file, plainSlot, PlainHead)?.value;
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -7,6 +7,7 @@ import type { EventPosition } from '../domain/envelope.ts';
  *   q!NODE!INCARNATION!SEQUENCE   an event that a later incarnation left behind: kept, but no part of the log
  *   h!NODE                        the latest signed head heard of a node
  *   s!NAME                        a snapshot with its heads
+ *   o!                            whose journal it is: NODE/CLUSTER
  *
  * No name contains '!' (REQUIREMENTS 1), and every character of a name sorts after it.
  */
@@ -23,6 +24,8 @@ export const quarantineKey = (position: EventPosition): string => `q${eventKey(p
 export const signedHeadKey = (node: string): string => `h!${node}`;
 
 export const snapshotKey = (name: string): string => `s!${name}`;
+
+export const ownerKey = 'o!';
 
 /** Bounds of all keys with a prefix: '"' is the character after '!'. */
 export const allEvents = { gte: 'e!', lt: 'e"' } as const;

@@ -25,7 +25,7 @@ import {
   type SignedHead,
   type Snapshot,
 } from './journal.ts';
-import { allSignedHeads, eventKey, signedHeadKey } from './keys.ts';
+import { allSignedHeads, eventKey, ownerKey, signedHeadKey } from './keys.ts';
 import { readEvent } from './log-scan.ts';
 import { examine } from './opening.ts';
 import { readRange, replayLogs } from './reading.ts';
@@ -62,10 +62,8 @@ export async function openLevelJournal(options: LevelJournalOptions): Promise<Le
   try {
     const key = openSigningKey(join(directory, 'signing-key'));
     headFile = new HeadFile(join(directory, 'head'));
-    const owner = headFile.found?.node ?? node;
-    if (owner !== node)
-      throw new JournalError('bad-chain', `${directory} is the journal of ${owner}, not of ${node}`);
     store = await EventStore.open(join(directory, 'events'));
+    await claim(store, headFile, options);
     const opened = await examine(store, headFile, { node, publicKey: key.publicKey });
     const durable = new DurableLogs({ directory, node, cluster, store, headFile, key, opened });
     await durable.syncHead();
@@ -308,6 +306,16 @@ export class LevelJournal implements Journal {
     headFile.close();
     lock.release();
   }
+}
+
+/** A journal is one node's for ever. Errors: `bad-chain`. */
+async function claim(store: EventStore, { found }: HeadFile, options: LevelJournalOptions): Promise<void> {
+  const { directory, node, cluster } = options;
+  const stored = await store.get(ownerKey).catch(() => undefined);
+  const owner = found?.node ?? stored?.split('/')[0] ?? node;
+  if (owner !== node)
+    throw new JournalError('bad-chain', `${directory} is the journal of ${owner}, not of ${node}`);
+  if (stored === undefined) await store.write([{ type: 'put', key: ownerKey, value: `${node}/${cluster}` }]);
 }
 
 async function storedSignedHeads(store: EventStore): Promise<Map<string, SignedHead>> {

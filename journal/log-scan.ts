@@ -1,4 +1,10 @@
-import { comparePositions, type EventEnvelope, eventId, parseSeen } from '../domain/envelope.ts';
+import {
+  comparePositions,
+  type EventEnvelope,
+  eventId,
+  parseSeen,
+  type RedactedEnvelope,
+} from '../domain/envelope.ts';
 import type { EventStore } from './event-store.ts';
 import { type Damage, JournalError, type JournalErrorCode, type LogHead } from './journal.ts';
 import { allEvents, eventKey, logBounds, parseEventKey } from './keys.ts';
@@ -158,10 +164,10 @@ class LogScan {
  * The first event of an incarnation continues an earlier one, named in its `seen` (startIncarnation); every
  * other event continues the one before it.
  */
-export const followsOn = (event: EventEnvelope, before: string): boolean =>
+export const followsOn = (event: RedactedEnvelope, before: string): boolean =>
   event.previous === before || (event.sequence === 1 && event.incarnation > 1 && continuesEarlier(event));
 
-const continuesEarlier = (event: EventEnvelope): boolean =>
+const continuesEarlier = (event: RedactedEnvelope): boolean =>
   event.previous === '' ||
   (parseSeen(event.seen) ?? []).some(
     (head) =>

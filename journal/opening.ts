@@ -51,11 +51,8 @@ async function examineOnce(store: EventStore, headFile: FoundHeads, own: Owner):
     ...(await headDamage(store, headFile, own.node, ownLog)),
     ...(await signatureDamage(store, headFile, own, ownLog)),
   ];
-  return {
-    logs,
-    damage: [...damage, ...found.filter((one) => !damage.some((other) => covers(other, one)))],
-    earlier,
-  };
+  for (const one of found) if (!damage.some((other) => covers(other, one))) damage.push(one);
+  return { logs, damage, earlier };
 }
 
 async function baseOf(store: EventStore, log: LogHead, vouched: Heads): Promise<LogPart['after']> {

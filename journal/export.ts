@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { EventEnvelope, RedactedEnvelope } from '../domain/envelope.ts';
+import { canonicalJson } from './canonical-json.ts';
+import { SignedHeadSchema } from './head-file.ts';
+import type { Journal, SignedHead } from './journal.ts';
+
+/**
+ * An export is NDJSON, a CloudEvent per line: first the signed heads (so that a file that was cut off shows),
+ * then every event, log after log. Redacted, the events come without `data` and `salt`.
+ */
+const headType = 'mirrorkeeper.journal.head.v1';
+
+const HeadLine = z.object({
+  specversion: z.literal('1.0'),
+  type: z.literal(headType),
+  data: SignedHeadSchema,
+});
+
+export type ExportLine =
+  | { readonly kind: 'head'; readonly head: SignedHead }
+  | { readonly kind: 'event'; readonly event: EventEnvelope }
+  | { readonly kind: 'redacted'; readonly event: RedactedEnvelope };
+
+/** Lines, each with its end, a batch at a time. */
+export async function* exportLines(journal: Journal, isRedacted: boolean): AsyncGenerator<string> {
+  const heads = journal.signedHeads().filter(({ sequence }) => sequence > 0);
+  yield heads.map((head) => `${canonicalJson(headLine(head))}\n`).join('');
+  for await (const events of journal.replay())
+    yield events.map((event) => `${JSON.stringify(isRedacted ? redacted(event) : event)}\n`).join('');
+}
+
+const headLine = (head: SignedHead) => ({
+  specversion: '1.0',
+  type: headType,
+  id: `${head.node}/${head.incarnation}/${head.sequence}/head`,
+  source: `/mk/${head.node}`,
+  datacontenttype: 'application/json',
+  data: head,
+});
+
+function redacted({ data: _, salt: __, ...rest }: EventEnvelope): RedactedEnvelope {
+  return rest;
+}
+
+/** Undefined when the line is none of an export. */
+export function parseExportLine(line: string): ExportLine | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  const event = EventEnvelope.safeParse(value);
+  if (event.success) return { kind: 'event', event: event.data };
+  const withoutData = RedactedEnvelope.safeParse(value);
+  if (withoutData.success) return { kind: 'redacted', event: withoutData.data };
+  const head = HeadLine.safeParse(value);
+  return head.success ? { kind: 'head', head: head.data.data } : undefined;
+}

@@ -1,0 +1,164 @@
+import { Command } from 'commander';
+import { type EventEnvelope, parseEnvelopeType, parseEventId } from '../domain/envelope.ts';
+import { Tag } from '../domain/vocabulary.ts';
+import { mergeLogs } from '../journal/causal-merge.ts';
+import { exportLines } from '../journal/export.ts';
+import { type Damage, type Journal, JournalError, type LogHead } from '../journal/journal.ts';
+import type { LevelJournal } from '../journal/level-journal.ts';
+import { type Verification, Verifier } from '../journal/verify.ts';
+import { importLogs } from './journal-import.ts';
+import { throwDamage, withJournal } from './offline-journal.ts';
+import { Exit, exitCodes, type Output, shortened } from './program.ts';
+
+/** `mirrorkeeper journal …`, offline: on the data directory of an agent that is not running. */
+export function journalCommand(output: Output): Command {
+  const journal = new Command('journal').description('the event history: list, export, import, verify');
+  const subcommand = (name: string, description: string) =>
+    journal
+      .command(name)
+      .description(description)
+      .requiredOption('--data <dir>', "the agent's data directory");
+
+  subcommand('list', 'lists events')
+    .option('--tag <tag>', 'only events of this resource')
+    .option('--type <type>', 'only events of this type, e.g. resource.created, or of its kind, e.g. resource')
+    .option('--since <event|time>', 'only what came after this event, or from this moment on')
+    .option('--json', 'as a JSON array')
+    .action((options: ListOptions) => withJournal(options.data, (opened) => list(opened, options, output)));
+  subcommand('export', 'writes all logs as NDJSON')
+    .option('--redact', 'without payloads: it still verifies')
+    .action(({ data, redact }: { data: string; redact?: true }) =>
+      withJournal(data, (opened) => exportLogs(opened, redact === true, output)),
+    );
+  subcommand('import', 'takes in the logs of an export, when all of it verifies')
+    .argument('<file>')
+    .action((file: string, { data }: { data: string }) => importLogs(file, data, output));
+  subcommand(
+    'verify',
+    'verifies checksums, hashes, chains, signatures and what nodes have seen of each other',
+  )
+    .option('--json', 'as JSON')
+    .action(({ data, json }: { data: string; json?: true }) =>
+      withJournal(data, (opened) => verify(opened, json === true, output)),
+    );
+  return journal;
+}
+
+interface ListOptions {
+  readonly data: string;
+  readonly tag?: string;
+  readonly type?: string;
+  readonly since?: string;
+  readonly json?: true;
+}
+
+async function list(journal: LevelJournal, options: ListOptions, output: Output): Promise<void> {
+  const isWanted = filterOf(options);
+  const isJson = options.json === true;
+  let count = 0;
+  let text = isJson ? '[' : '';
+  for await (const event of mergeLogs(journal.logs().map((log) => readableEvents(journal, log)))) {
+    if (!isWanted(event)) continue;
+    text += isJson ? `${count === 0 ? '' : ','}\n${JSON.stringify(event)}` : `${sentence(event)}\n`;
+    count += 1;
+    if (text.length < outputChars) continue;
+    await output.out(text);
+    text = '';
+  }
+  await output.out(isJson ? `${text}\n]\n` : text);
+}
+
+const outputChars = 65_536;
+
+/** Events for which all conditions hold. Errors: usage. */
+function filterOf({ tag, type, since }: ListOptions): (event: EventEnvelope) => boolean {
+  if (tag !== undefined && !Tag.safeParse(tag).success)
+    throw new Exit(exitCodes.usage, `"${shortened(tag)}" is no tag`);
+  const after = since === undefined ? () => true : sinceFilter(since);
+  return (event) => {
+    const name = parseEnvelopeType(event.type)?.event ?? event.type;
+    const isType = type === undefined || name === type || name.startsWith(`${type}.`) || event.type === type;
+    return isType && (tag === undefined || event.subject === tag) && after(event);
+  };
+}
+
+function sinceFilter(since: string): (event: EventEnvelope) => boolean {
+  if (parseEventId(since) !== undefined) {
+    let hasCome = false;
+    return ({ id }) => {
+      const isAfter = hasCome;
+      hasCome ||= id === since;
+      return isAfter;
+    };
+  }
+  const time = Date.parse(since);
+  if (Number.isNaN(time))
+    throw new Exit(
+      exitCodes.usage,
+      `"${shortened(since)}" is neither an event (NODE/INCARNATION/SEQUENCE) nor a time`,
+    );
+  return (event) => Date.parse(event.time) >= time;
+}
+
+function sentence(event: EventEnvelope): string {
+  const name = parseEnvelopeType(event.type)?.event ?? event.type;
+  const { decision: _, ...data } = event.data;
+  const because = [
+    event.command === undefined ? '' : ` command ${event.command}`,
+    event.cause === undefined ? '' : ` because of ${event.cause}`,
+    event.reason === undefined ? '' : ` "${event.reason}"`,
+  ].join('');
+  const who = `${event.actorid}${event.actorverified ? '' : ' (unverified)'} via ${event.actorvia}`;
+  return `${event.time}  ${event.id}  ${name}  ${event.subject ?? '-'}  ${JSON.stringify(data)}  by ${who}${because}`;
+}
+
+/** What is good of a log: damaged events are left out, and reported afterwards. */
+async function* readableEvents(journal: Journal, log: LogHead): AsyncGenerator<readonly EventEnvelope[]> {
+  let next = 1;
+  while (next <= log.sequence) {
+    try {
+      for await (const events of journal.read({ ...log, from: next, to: log.sequence })) {
+        yield events;
+        next += events.length;
+      }
+    } catch (error) {
+      if (!(error instanceof JournalError)) throw error;
+      const here = journal
+        .damage()
+        .filter(
+          ({ node, incarnation, from }) =>
+            node === log.node && incarnation === log.incarnation && from <= next,
+        )
+        .map(({ to }) => to ?? next);
+      next = Math.max(next, ...here.filter((to) => to < log.sequence)) + 1;
+    }
+  }
+}
+
+async function exportLogs(journal: LevelJournal, isRedacted: boolean, output: Output): Promise<void> {
+  throwDamage(journal.damage());
+  for await (const lines of exportLines(journal, isRedacted)) await output.out(lines);
+}
+
+async function verify(journal: LevelJournal, isJson: boolean, output: Output): Promise<void> {
+  await journal.verified;
+  const damage = journal.damage();
+  const { eventCount, logs, findings } = await verifyReadable(journal, damage);
+  const all = [...damage.map(({ code, message }) => ({ code, message })), ...findings];
+  if (isJson)
+    await output.out(`${JSON.stringify({ ok: all.length === 0, eventCount, logs, findings: all })}\n`);
+  else if (all.length === 0) await output.out(`${eventCount} events in ${logs.length} logs verify\n`);
+  throwDamage(all);
+}
+
+/** Logs without damage; what others claim of a damaged one is settled when it is repaired. */
+async function verifyReadable(journal: LevelJournal, damage: readonly Damage[]): Promise<Verification> {
+  const verifier = new Verifier();
+  if (damage.length === 0) for (const head of journal.signedHeads()) verifier.takeHead(head);
+  for (const log of journal.logs())
+    if (!damage.some(({ node, incarnation }) => node === log.node && incarnation === log.incarnation))
+      for await (const events of journal.read({ ...log, from: 1, to: log.sequence }))
+        for (const event of events) verifier.take(event);
+  const { findings, ...counts } = verifier.finish();
+  return { ...counts, findings: damage.length === 0 ? findings : [] };
+}

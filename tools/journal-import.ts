@@ -1,0 +1,100 @@
+import { createReadStream, existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { EventEnvelope } from '../domain/envelope.ts';
+import { type ExportLine, parseExportLine } from '../journal/export.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { LevelJournal } from '../journal/level-journal.ts';
+import { createForAuditor, openOffline } from '../journal/offline.ts';
+import { Verifier } from '../journal/verify.ts';
+import { journalOf, refusing, throwDamage } from './offline-journal.ts';
+import { Exit, exitCodes, type Output, shortened } from './program.ts';
+
+/** `mirrorkeeper journal import FILE`. Errors: usage, refused, damaged; then nothing was taken in. */
+export async function importLogs(file: string, data: string, output: Output): Promise<void> {
+  if (!existsSync(file)) throw new Exit(exitCodes.usage, `there is no file ${file}`);
+  // 1. All of it verifies, or nothing is taken in.
+  const verifier = new Verifier();
+  for await (const line of readExport(file)) {
+    if (line.kind === 'redacted')
+      throw new Exit(exitCodes.refused, `${file} is redacted: it can be verified, not imported`);
+    if (line.kind === 'head') verifier.takeHead(line.head);
+    else verifier.take(line.event);
+  }
+  throwDamage(verifier.finish().findings);
+  // 2. Others' logs by receiving, this node's own by repair.
+  const directory = journalOf(data);
+  const journal = await refusing(
+    async () => (await openOffline(directory)) ?? (await createForAuditor(directory)),
+  );
+  try {
+    const stored = await takeIn(journal, file);
+    throwDamage(journal.damage());
+    await output.out(`${stored} events taken in\n`);
+  } finally {
+    await journal.close();
+  }
+}
+
+async function takeIn(journal: LevelJournal, file: string): Promise<number> {
+  const before = countOf(journal);
+  let batch: EventEnvelope[] = [];
+  const own: EventEnvelope[] = [];
+  const receive = async () => {
+    const { conflicts, gaps, rejected } = await journal.receive(batch);
+    batch = [];
+    throwDamage([
+      ...conflicts.map(({ id }) => ({
+        code: 'bad-chain' as const,
+        message: `another event ${id} is stored here`,
+      })),
+      ...gaps.map(({ node, incarnation, from, to }) => ({
+        code: 'gap' as const,
+        message: `events ${node}/${incarnation}/${from} to ${to} are missing`,
+      })),
+      ...rejected,
+    ]);
+  };
+  for await (const line of readExport(file)) {
+    if (line.kind === 'event' && line.event.node === journal.node) own.push(line.event);
+    else if (line.kind === 'event') batch.push(line.event);
+    else if (line.kind === 'head' && line.head.node !== journal.node)
+      await journal.attest(line.head, [line.head.key]);
+    if (batch.length >= eventsPerBatch) await receive();
+  }
+  await receive();
+  const last = own.at(-1);
+  if (last !== undefined) journal.reportSeen(last);
+  if (journal.damage().length > 0)
+    await journal.repair(async ({ node, incarnation, from, to }) =>
+      own.filter(
+        (event) =>
+          event.node === node &&
+          event.incarnation === incarnation &&
+          event.sequence >= from &&
+          event.sequence <= to,
+      ),
+    );
+  return countOf(journal) - before;
+}
+
+const eventsPerBatch = 1000;
+
+const countOf = (journal: Journal): number => journal.logs().reduce((sum, { sequence }) => sum + sequence, 0);
+
+async function* readExport(file: string): AsyncGenerator<ExportLine> {
+  let number = 0;
+  for await (const line of createInterface({
+    input: createReadStream(file),
+    crlfDelay: Number.POSITIVE_INFINITY,
+  })) {
+    number += 1;
+    if (line.trim() === '') continue;
+    const parsed = parseExportLine(line);
+    if (parsed === undefined)
+      throw new Exit(
+        exitCodes.usage,
+        `line ${number} of ${file} is no event of an export: ${shortened(line)}`,
+      );
+    yield parsed;
+  }
+}
