@@ -15,8 +15,10 @@ export interface NatsServerOptions {
   readonly jetStream: boolean;
   /** A free one of the loopback interface when not given. */
   readonly port?: number;
-  /** More of nats-server's configuration language, such as `authorization { … }`. */
+  /** More of nats-server's configuration; address, port and store of this one go before it. */
   readonly configuration?: string;
+  /** What the configuration takes from the environment. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Where an unpacked nats-server is kept. */
   readonly cacheFolder?: string;
 }
@@ -38,7 +40,10 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   await mkdir(options.folder, { recursive: true });
   const file = join(options.folder, 'nats-server.conf');
   await writeFile(file, configuration(options), { mode: 0o600 });
-  const child = spawn(program, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(program, ['-c', file], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...options.environment },
+  });
   const exited = new Promise<void>((ended) => {
     child.once('exit', () => ended());
     child.once('error', () => ended());
@@ -54,10 +59,10 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   return { url: `nats://127.0.0.1:${port}`, port, pid: child.pid ?? 0, exited, stop };
 }
 
-/** `JSON.stringify` quotes as nats-server reads it. */
+/** Of a key that is there twice the last one holds; `JSON.stringify` quotes as nats-server reads it. */
 function configuration({ folder, jetStream, port, configuration: more }: NatsServerOptions): string {
   const store = jetStream ? `jetstream: { store_dir: ${JSON.stringify(resolve(folder, 'store'))} }` : '';
-  return ['host: "127.0.0.1"', `port: ${port ?? -1}`, store, more ?? '', ''].join('\n');
+  return [more ?? '', 'host: "127.0.0.1"', `port: ${port ?? -1}`, store, ''].join('\n');
 }
 
 /** The port, once the server says that it is ready. Its log is read to the end, so that it never blocks on it. */

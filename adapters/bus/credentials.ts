@@ -1,4 +1,4 @@
-import { type Authenticator, nkeyAuthenticator, usernamePasswordAuthenticator } from 'nats';
+import { type Authenticator, nkeyAuthenticator, nkeys, usernamePasswordAuthenticator } from 'nats';
 import { z } from 'zod';
 import { ActorName } from './subjects.ts';
 
@@ -23,3 +23,14 @@ export function authenticatorOf(credentials: Credentials): Authenticator {
     ? nkeyAuthenticator(new TextEncoder().encode(credentials.seed))
     : usernamePasswordAuthenticator(credentials.user, credentials.password);
 }
+
+type Key = Extract<Credentials, { seed: string }>;
+
+/** A new key pair of which the server need only know the public half. */
+export const createCredentials = (user: ActorName): Key => ({
+  user,
+  seed: new TextDecoder().decode(nkeys.createUser().getSeed()),
+});
+
+export const publicKeyOf = ({ seed }: Key): string =>
+  nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey();

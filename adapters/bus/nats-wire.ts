@@ -88,7 +88,7 @@ export class NatsWire implements Wire {
     return this.#connection.attach((nats) => {
       const callback = (error: unknown, message: Msg) => {
         if (error !== null) return this.#connection.report(`no messages of ${subject}: ${messageOf(error)}`);
-        receive(message.subject, message.string());
+        if (isFromClient(message)) receive(message.subject, message.string());
       };
       const subscription = nats.subscribe(subject, { callback });
       return { end: () => subscription.unsubscribe() };
@@ -173,6 +173,7 @@ export class NatsWire implements Wire {
   }
 
   #answer(message: Msg | ServiceMsg, reply: Responder): void {
+    if (!hasClientInbox(message)) return;
     reply(message.subject, message.string())
       .then((payload) => message.respond(payload))
       .catch((error: unknown) => message.respond(...failureReply(failureToTell(error))))
@@ -200,6 +201,13 @@ export class NatsWire implements Wire {
     }
   }
 }
+
+/**
+ * A user may let JetStream, or whoever serves, send a reply to any subject, past the permissions of that subject: such
+ * a message carries no reply address of a client, and is not taken.
+ */
+const hasClientInbox = ({ reply }: Msg | ServiceMsg): boolean => reply?.startsWith('_INBOX') === true;
+const isFromClient = (message: Msg): boolean => !message.reply || hasClientInbox(message);
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
