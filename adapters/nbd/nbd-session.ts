@@ -50,7 +50,7 @@ export class NbdSession {
   #isWorking = false;
   #isAwake = false;
   #isReading = true;
-  /** Received while a full stop made it impossible to take it; nothing more is read until it is. */
+  /** Received elsewhere and not taken over yet; nothing more is read until it is. */
   #leftover: Buffer | null = null;
   readonly #request: RequestHeader = {
     flags: 0,
@@ -143,10 +143,9 @@ export class NbdSession {
   }
 
   #mayProceed(): boolean {
-    const isTransmitting = this.#phase === 'transmission';
-    if (!isTransmitting && this.#phase !== 'client-flags' && this.#phase !== 'options') return false;
+    if (this.#phase === 'ending' || this.#phase === 'over') return false;
     // Haggling is strictly one option, one answer: a client that does not fetch answers gets no more of them.
-    if (!isTransmitting) return this.#out.isIdle;
+    if (this.#phase !== 'transmission') return this.#out.isIdle;
     if (this.inFlight === 0 && this.#out.isIdle) return true;
     return (
       this.#memory.held < sessionLimits.bytes &&

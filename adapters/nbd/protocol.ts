@@ -67,12 +67,6 @@ export const infoType = { export: 0, name: 1, blockSize: 3 } as const;
 
 export const commandFlag = { fua: 1, noHole: 2, df: 4, reqOne: 8 } as const;
 
-const { fua, noHole, df, reqOne } = commandFlag;
-
-/**
- * Every command, and the flags that it may carry: FUA is valid for all of them, the others only where the
- * specification says so.
- */
 export const command = {
   read: 0,
   write: 1,
@@ -83,16 +77,14 @@ export const command = {
   writeZeroes: 6,
   blockStatus: 7,
 } as const;
-export const flagsAllowed: readonly number[] = [
-  /* read */ fua | df,
-  /* write */ fua,
-  /* disconnect */ fua,
-  /* flush */ fua,
-  /* trim */ fua,
-  /* cache */ fua,
-  /* write zeroes */ fua | noHole,
-  /* block status */ fua | reqOne,
-];
+
+/** The flags that each command may carry, by its number: FUA is valid for all, the others for one each. */
+export const flagsAllowed: readonly number[] = Array.from(Object.values(command), (number) => {
+  if (number === command.read) return commandFlag.fua | commandFlag.df;
+  if (number === command.writeZeroes) return commandFlag.fua | commandFlag.noHole;
+  if (number === command.blockStatus) return commandFlag.fua | commandFlag.reqOne;
+  return commandFlag.fua;
+});
 
 export const chunkType = { none: 0, offsetData: 1, blockStatus: 5, error: 0x8001 } as const;
 export const chunkFlagDone = 1;
