@@ -1,0 +1,35 @@
+import type { NodeName } from '../../domain/vocabulary.ts';
+import type { Link } from '../link/link.ts';
+import type { StatePayload } from '../link/protocol.ts';
+import type { PeerSettings } from './control-protocol.ts';
+
+/** Another replica of the resource, as this engine knows it. */
+export class Peer {
+  readonly node: NodeName;
+  settings: PeerSettings;
+  /** Why an operator has paused the mirror to it, when this node is the source. */
+  pauseReason: string | null;
+  /** Its word in the present session, or null. */
+  theirs: StatePayload | null = null;
+  #link: Link | null = null;
+
+  constructor(node: NodeName, settings: PeerSettings, pauseReason: string | null) {
+    this.node = node;
+    this.settings = settings;
+    this.pauseReason = pauseReason;
+  }
+
+  get link(): Link {
+    if (this.#link === null) throw new Error(`there is no link to ${this.node} yet`);
+    return this.#link;
+  }
+
+  attach(link: Link): void {
+    this.#link = link;
+  }
+
+  heardMsAgo(nowMs: number): number | null {
+    const { lastHeardMs } = this.link;
+    return lastHeardMs === null ? null : Math.max(0, nowMs - lastHeardMs);
+  }
+}
