@@ -35,7 +35,9 @@ export class ApplyQueue {
   readonly #applied: Applied;
   readonly #waiting = new Fifo<IncomingMessage>();
   readonly #inFlight: Write[] = [];
-  #isExclusive = false;
+  /** In its place in the stream right now: nothing else starts. */
+  #exclusive: IncomingMessage | null = null;
+  #hasFailed = false;
   #isPumping = false;
   #isOver = false;
   #idle: (() => void) | null = null;
@@ -77,6 +79,8 @@ export class ApplyQueue {
   end(done: () => void): void {
     this.#isOver = true;
     for (const message of this.#waiting.takeAll()) message.release();
+    this.#exclusive?.release();
+    this.#exclusive = null;
     this.#idle = done;
     this.#checkIdle();
   }
@@ -85,7 +89,7 @@ export class ApplyQueue {
     if (this.#isPumping) return;
     this.#isPumping = true;
     for (let message = this.#waiting.peek(); message !== undefined; message = this.#waiting.peek()) {
-      if (this.#isExclusive || !this.#mayStart(message)) break;
+      if (this.#exclusive !== null || this.#hasFailed || !this.#mayStart(message)) break;
       this.#waiting.shift();
       this.#start(message);
     }
@@ -101,7 +105,9 @@ export class ApplyQueue {
     return this.#inFlight.every(
       (other) =>
         other.message.number > needed &&
-        (other.message.volume !== message.volume || other.message.offset >= end || message.offset >= other.end),
+        (other.message.volume !== message.volume ||
+          other.message.offset >= end ||
+          message.offset >= other.end),
     );
   }
 
@@ -120,9 +126,10 @@ export class ApplyQueue {
       });
       message.release();
     } else {
-      this.#isExclusive = true;
+      this.#exclusive = message;
       this.#applied.inOrder(message, () => {
-        this.#isExclusive = false;
+        if (this.#exclusive !== message) return;
+        this.#exclusive = null;
         message.release();
         this.#pump();
       });
@@ -173,7 +180,7 @@ export class ApplyQueue {
   }
 
   #fail(volume: Volume, during: string, error: Error): void {
-    this.#isExclusive = true;
+    this.#hasFailed = true;
     this.#applied.failed(volume, during, error);
   }
 

@@ -73,10 +73,12 @@ export const orders = {
     resource: z.string().min(1).max(200),
     node: NodeName,
     volumes: z
-      .array(z.strictObject({ name: VolumeName, path: AbsolutePath }))
+      .array(
+        z.strictObject({ name: VolumeName, path: AbsolutePath, byteSize: z.int().positive().optional() }),
+      )
       .min(1)
       .max(64),
-    /** Where `metadata` lies. */
+    /** Where `metadata` lies. A volume's `byteSize` is that of the resource; the path may be larger (default: its size). */
     folder: AbsolutePath,
     /** Where the intent logs lie; `none`: every resync is full. */
     intentLogs: z.union([AbsolutePath, z.literal('none')]),
@@ -93,7 +95,8 @@ export const orders = {
     peer: NodeName,
     endpoints: z.array(EndpointSchema).min(1).max(8),
     settings: PeerSettings.optional(),
-    paused: z.boolean().default(false),
+    /** An operator has paused the mirror to it, and why. */
+    pauseReason: Reason.nullable().default(null),
   }),
   /** The peer's link is closed and it is forgotten, its intent logs included (rule 3). Refused while it is followed. */
   disconnect: order('disconnect', { peer: NodeName }),
@@ -158,7 +161,7 @@ export const orders = {
   'mark-dirty': order('mark-dirty', { peer: NodeName }),
   /** The journal's head that this node has durably written, kept beside the replica (FAULTS 20). */
   'journal-head': order('journal-head', {
-    incarnation: z.string().max(100),
+    incarnation: Count,
     sequence: Count,
     hash: z.string().max(128),
   }),
@@ -367,7 +370,7 @@ export const EngineStatus = z.object({
       handedTo: z.object({ node: NodeName, epoch: Epoch }).nullable(),
       generation: Generation.nullable(),
       failed: z.string().nullable(),
-      journalHead: z.object({ incarnation: z.string(), sequence: Count, hash: z.string() }).nullable(),
+      journalHead: z.object({ incarnation: Count, sequence: Count, hash: z.string() }).nullable(),
       /** Of the replication port, once it listens. */
       port: Port.nullable(),
       writesInFlight: Count,

@@ -1,12 +1,13 @@
-import { compareGenerations, type Verdict } from '../../domain/generations.ts';
 import {
   generationConfirmed,
   losePeer,
   needsGeneration,
   type ResyncKind,
+  resolveSplitBrain,
   resyncSourceFinished,
   resyncSourceStarted,
 } from '../../domain/generation-state.ts';
+import { compareGenerations, type Verdict } from '../../domain/generations.ts';
 import { type Epoch, type Generation, type NodeName, regionSize } from '../../domain/vocabulary.ts';
 import { Bitmap } from '../block/bitmap.ts';
 import type { Done } from '../block/block-device.ts';
@@ -15,11 +16,18 @@ import {
   GenerationStoredPayload,
   messageType,
   RecordedPayload,
+  RefusedPayload,
   type StatePayload,
   writeFlag,
 } from '../link/protocol.ts';
 import type { Clock } from './clock.ts';
-import type { Notice, Observation, OrderRefusal, ResourceSettings } from './control-protocol.ts';
+import {
+  type Notice,
+  type Observation,
+  type OrderRefusal,
+  orderRefusals,
+  type ResourceSettings,
+} from './control-protocol.ts';
 import { readJson, send, sendJson } from './messages.ts';
 import { MirrorQueue } from './mirror-queue.ts';
 import type { Peer } from './peer.ts';
@@ -45,6 +53,8 @@ export interface Reign {
   readonly notify: (notice: Notice) => void;
   /** After `losePeer` is durable: makes a generation durable if one is due, then goes on. */
   readonly ensureGeneration: (done: Done) => void;
+  /** The generation in force, and who is away in it, to one mirror. */
+  readonly announce: (mirror: Mirror, generation: Generation) => void;
 }
 
 /**
@@ -56,14 +66,7 @@ export interface Reign {
  * `finishing` it has been told to count itself as in sync: from that moment on everything waits for it;
  * `in-sync`   it has confirmed that.
  */
-export type MirrorPhase =
-  | 'absent'
-  | 'refused'
-  | 'paused'
-  | 'starting'
-  | 'copying'
-  | 'finishing'
-  | 'in-sync';
+export type MirrorPhase = 'absent' | 'refused' | 'paused' | 'starting' | 'copying' | 'finishing' | 'in-sync';
 
 type Because = Extract<Observation, { type: 'peer-out-of-sync' }>['because'];
 
@@ -87,13 +90,21 @@ export class Mirror implements CopyTarget {
   #behind: readonly Bitmap[] = [];
   #resync: Resync | null = null;
   #kind: ResyncKind = 'partial';
+  /** The peer's mark names this generation. */
+  #toldGeneration: Generation | null = null;
   #row = '';
+  /** Of what was last asked of the peer: answers to anything older are void. */
+  #number = 0;
   #attempt = 0;
   /** Bits of the peer's logs for this node, as they come in during `starting`. */
   #theirBits: readonly Uint8Array[] = [];
   #ordered: { readonly kind: ResyncKind; readonly forced: boolean } | null = null;
-  #isDeclaring = false;
-  #askedToRecord = 0;
+  /** Who waits for the peer to be declared out of sync, while that is under way. */
+  #declaring: Done[] | null = null;
+  /** Who waits for the peer to record that it is paused. */
+  readonly #pausing: Done[] = [];
+  /** Number of the request to record itself out of sync, or 0. */
+  #asked = 0;
   #phaseSinceMs: number;
   #lastAckMs = 0;
   #isCongested = false;
@@ -193,7 +204,8 @@ export class Mirror implements CopyTarget {
     // Whoever is not waited for may still be reading the bytes when the application has its buffer back.
     const payload = isWaitedFor ? operation.payload : operation.keptPayload;
     const nowMs = this.#reign.clock.nowMs();
-    this.#queue.push(last, isWaitedFor ? operation : null, payload?.length ?? 0, false, nowMs);
+    const waiter = isWaitedFor ? operation : null;
+    this.#queue.push(last, waiter, mode === 'memory-sync', payload?.length ?? 0, false, nowMs);
     if (this.full) this.#congested(true);
     if (!this.isLive) return;
     const flags = operation.fua ? writeFlag.fua : 0;
@@ -224,8 +236,12 @@ export class Mirror implements CopyTarget {
 
   sendCopy(volume: Volume, offset: number, byteCount: number, bytes: Uint8Array | null): void {
     const first = offset / regionSize;
-    const sequence = this.#reign.path.takeSequence(volume, first, Math.ceil((offset + byteCount) / regionSize) - 1);
-    this.#queue.push(sequence, null, byteCount, true, this.#reign.clock.nowMs());
+    const sequence = this.#reign.path.takeSequence(
+      volume,
+      first,
+      Math.ceil((offset + byteCount) / regionSize) - 1,
+    );
+    this.#queue.push(sequence, null, false, byteCount, true, this.#reign.clock.nowMs());
     const fields = { flags: writeFlag.resync, volume: volume.index, number: sequence, offset };
     if (bytes === null) this.#send('trim', { ...fields, byteCount });
     else this.#send('write', { ...fields, payload: bytes });
@@ -235,7 +251,11 @@ export class Mirror implements CopyTarget {
     if (this.isLive) sendJson(this.peer.link, 'generation', this.#reign.epoch, 0, { generation, away });
   }
 
-  sendClear(volume: Volume, peers: readonly NodeName[], ranges: readonly (readonly [number, number])[]): void {
+  sendClear(
+    volume: Volume,
+    peers: readonly NodeName[],
+    ranges: readonly (readonly [number, number])[],
+  ): void {
     sendJson(this.peer.link, 'clear', this.#reign.epoch, 0, { peers, ranges }, volume.index);
   }
 
@@ -284,8 +304,9 @@ export class Mirror implements CopyTarget {
     const { link, theirs } = this.peer;
     if (!link.established || theirs === null) return;
     const follows = theirs.role === 'target';
-    // Its own word, durable there. Not while it is being told the contrary: that one was said before.
-    if (!theirs.record.inSync && this.#phase !== 'finishing') this.#peerKnows('recorded');
+    // Its own word, durable there. Not while it is being told something: that may have been said before.
+    const isBeingTold = this.#phase === 'starting' || this.#phase === 'finishing';
+    if (!theirs.record.inSync && !isBeingTold) this.#peerKnows('recorded');
     if (this.#phase === 'in-sync' || this.#phase === 'finishing' || this.#phase === 'copying') {
       if (!follows || (this.#phase === 'in-sync' && !theirs.record.inSync)) link.drop();
       return;
@@ -308,6 +329,8 @@ export class Mirror implements CopyTarget {
         return this.#recorded(message);
       case messageType['resync-finished']:
         return this.#finished(message);
+      case messageType.refused:
+        return this.#refused(message);
       default:
         return false;
     }
@@ -318,6 +341,8 @@ export class Mirror implements CopyTarget {
     this.#resync?.stop();
     this.#resync = null;
     this.#queue.sessionEnded();
+    this.#asked = 0;
+    for (const waiter of this.#pausing.splice(0)) waiter(null);
     if (this.#phase === 'copying' && left !== null) {
       const bytesLeft = left.regionsLeft * regionSize;
       this.#observe({ type: 'resync-interrupted', peer: this.peer.node, bytesLeft });
@@ -329,6 +354,15 @@ export class Mirror implements CopyTarget {
       this.#queue.release();
       this.#reign.path.wake();
     }
+  }
+
+  /** The reign is over. */
+  close(): void {
+    this.#resync?.stop();
+    this.#required = false;
+    this.#queue.sessionEnded();
+    this.#queue.release();
+    this.#enter('absent');
   }
 
   /** Told by the agent, or found by the links when there is none. */
@@ -347,6 +381,14 @@ export class Mirror implements CopyTarget {
     else this.consider();
   }
 
+  /** The target records that it is paused, and so out of sync; then the session ends, and it comes back as paused. */
+  pause(reason: string, done: Done): void {
+    this.#pausing.push(done);
+    this.#number += 1;
+    this.#asked = this.#number;
+    sendJson(this.peer.link, 'pause', this.#reign.epoch, this.#asked, { reason });
+  }
+
   tick(isAlone: boolean): void {
     const nowMs = this.#reign.clock.nowMs();
     this.#reportProgress(nowMs);
@@ -354,13 +396,19 @@ export class Mirror implements CopyTarget {
       this.#congested(false);
     }
     const { oldestMs } = this.#queue;
-    const isLate = this.isLive && oldestMs !== null && nowMs - oldestMs > this.#reign.settings().writeTimeoutMs;
+    const isLate =
+      this.isLive && oldestMs !== null && nowMs - oldestMs > this.#reign.settings().writeTimeoutMs;
     if (isLate && !this.#required) this.peer.link.drop();
     else if (isLate) this.#askToRecord('write-timeout');
     if (!this.#required || this.isLive) return;
+    if (this.#phase === 'starting') {
+      if (this.#phaseSinceMs + this.#reign.settings().writeTimeoutMs < nowMs) this.peer.link.drop();
+      return;
+    }
     if (this.#phaseSinceMs + this.#lostAfterMs > nowMs) return;
     if (this.peer.link.established) this.#askToRecord('disconnected');
-    else if (isAlone && nowMs - (this.peer.link.lastHeardMs ?? 0) > this.#lostAfterMs) this.#declare('lost', ignore);
+    else if (isAlone && nowMs - (this.peer.link.lastHeardMs ?? 0) > this.#lostAfterMs)
+      this.#declare('lost', ignore);
   }
 
   #acked(message: IncomingMessage): boolean {
@@ -387,10 +435,13 @@ export class Mirror implements CopyTarget {
 
   #compare(theirs: StatePayload): void {
     const { replica } = this.#reign;
-    const tooSmall = replica.volumes.find(({ byteSize }, index) => theirs.volumes[index]?.byteSize !== byteSize);
+    const tooSmall = replica.volumes.find(
+      ({ byteSize }, index) => theirs.volumes[index]?.byteSize !== byteSize,
+    );
     if (tooSmall !== undefined || theirs.volumes.length !== replica.volumes.length) {
       const volume = tooSmall?.name ?? replica.volumes[0]?.name;
-      if (volume !== undefined) this.#refuse('target-too-small', { type: 'target-too-small', peer: this.peer.node, volume });
+      if (volume !== undefined)
+        this.#refuse('target-too-small', { type: 'target-too-small', peer: this.peer.node, volume });
       return;
     }
     if (theirs.paused !== null) {
@@ -398,9 +449,7 @@ export class Mirror implements CopyTarget {
       return;
     }
     if (this.peer.pauseReason !== null) {
-      this.#attempt += 1;
-      this.#askedToRecord = this.#attempt;
-      sendJson(this.peer.link, 'pause', this.#reign.epoch, this.#attempt, { reason: this.peer.pauseReason });
+      this.pause(this.peer.pauseReason, ignore);
       return;
     }
     const ordered = this.#ordered;
@@ -439,24 +488,34 @@ export class Mirror implements CopyTarget {
     this.#enter('starting');
     this.#kind = kind;
     this.#row = row;
-    this.#attempt += 1;
+    this.#number += 1;
+    this.#attempt = this.#number;
     const attempt = this.#attempt;
     this.#theirBits = replica.volumes.map(({ regionCount }) => new Uint8Array(Math.ceil(regionCount / 8)));
     const logs = replica.volumes.map(({ logs }) => logs.get(node)).filter((log) => log !== undefined);
     const rewrite: Step[] = logs
       .filter(({ state }) => kind === 'full' || state === 'invalid')
       .map((log) => (next) => log.markAll(next));
-    const observation: Observation = { type: 'peer-out-of-sync', peer: node, since: replica.record.generation.current, because: 'returned' };
-    const started = (record: typeof replica.record) => resyncSourceStarted(record, node);
+    const observation: Observation = {
+      type: 'peer-out-of-sync',
+      peer: node,
+      since: replica.record.generation.current,
+      because: 'returned',
+    };
+    const givenUp = forced ? (this.peer.theirs?.record.current ?? null) : null;
+    const started = (record: typeof replica.record) =>
+      resyncSourceStarted(givenUp === null ? record : resolveSplitBrain(record, givenUp), node);
     const steps: Step[] = [
       (next) => allOf(rewrite, next),
-      (next) => (this.#required ? replica.observe(observation, started, next) : replica.update(started, next)),
+      (next) =>
+        this.#required ? replica.observe(observation, started, next) : replica.update(started, next),
     ];
     inSequence(steps, (error) => {
       for (const volume of replica.volumes) volume.selectMarkable();
       if (error !== null || !this.#isCurrent('starting', attempt)) return;
       const { current, peers } = replica.record.generation;
       if (current === null) return;
+      this.#toldGeneration = current;
       // 2. Theirs: out of sync, durably, before anything else.
       sendJson(this.peer.link, 'resync-start', epoch, attempt, {
         mark: { source: replica.node, kind, base: peers[node]?.base ?? null, generation: current },
@@ -469,7 +528,8 @@ export class Mirror implements CopyTarget {
   #bitmap(message: IncomingMessage): boolean {
     const bits = this.#theirBits[message.volume];
     const at = message.offset / 8;
-    if (this.#phase !== 'starting' || bits === undefined || at + message.payload.length > bits.length) return false;
+    if (this.#phase !== 'starting' || bits === undefined || at + message.payload.length > bits.length)
+      return false;
     bits.set(message.payload, at);
     return true;
   }
@@ -477,8 +537,12 @@ export class Mirror implements CopyTarget {
   #recorded(message: IncomingMessage): boolean {
     const recorded = readJson(message, RecordedPayload);
     if (recorded === null) return false;
-    if (message.number === this.#askedToRecord) {
-      this.#peerKnows(this.peer.pauseReason === null ? 'recorded' : 'paused');
+    if (message.number === this.#asked) {
+      const pausing = this.#pausing.splice(0);
+      this.#declare(this.peer.pauseReason === null ? 'recorded' : 'paused', (error) => {
+        if (error === null && this.isLive) this.peer.link.drop();
+        for (const waiter of pausing) waiter(error);
+      });
       return true;
     }
     if (!this.#isCurrent('starting', message.number)) return true;
@@ -489,9 +553,18 @@ export class Mirror implements CopyTarget {
       const bits = this.#theirBits[index];
       return (next) => (log === undefined || bits === undefined ? next(null) : log.merge(bits, next));
     });
-    // 3. The union of both logs, durable here. From now on nothing waits for the peer: it knows, and we know.
-    allOf(merge, (error) => {
+    // 3. The union of both logs, durable here, and a generation without the peer for what was waiting for it.
+    const steps: Step[] = [
+      (next) => allOf(merge, next),
+      (next) => {
+        this.#reign.path.generationDue = needsGeneration(replica.record);
+        if (this.#queue.isAwaited) this.#reign.ensureGeneration(next);
+        else next(null);
+      },
+    ];
+    inSequence(steps, (error) => {
       if (error !== null || !this.#isCurrent('starting', attempt)) return;
+      // From now on nothing waits for the peer: it knows, and we know.
       this.#required = false;
       this.#queue.release();
       this.#copy(recorded.consistent);
@@ -523,8 +596,11 @@ export class Mirror implements CopyTarget {
     this.#lastAckMs = clock.nowMs();
     this.#speed = null;
     this.#progress = { percent: resync.percent, atMs: clock.nowMs(), bytes: 0 };
+    const { current } = replica.record.generation;
+    if (current !== null && current !== this.#toldGeneration) this.#reign.announce(this, current);
     const bytes = resync.regionsLeft * regionSize;
-    if (bytes > 0) this.#observe({ type: 'resync-started', peer: node, kind: this.#kind, row: this.#row, bytes });
+    if (bytes > 0)
+      this.#observe({ type: 'resync-started', peer: node, kind: this.#kind, row: this.#row, bytes });
     resync.pump();
   }
 
@@ -533,21 +609,15 @@ export class Mirror implements CopyTarget {
     const { replica, epoch } = this.#reign;
     const { node } = this.peer;
     const attempt = this.#attempt;
+    this.#enter('finishing');
     replica.update(
       (record) => resyncSourceFinished(record, node),
       (error) => {
-        if (error !== null || !this.#isCurrent('copying', attempt)) return;
-        // A full queue left new regions to copy meanwhile: another round, after which this comes again.
-        if ((this.#resync?.regionsLeft ?? 0) > 0) {
-          this.#start(this.#kind, this.#row, false);
-          return;
-        }
+        if (error !== null || !this.#isCurrent('finishing', attempt)) return;
         this.#required = true;
-        this.#enter('finishing');
         // 6. It takes over our generations when all that was sent before is on its stable storage.
-        const { current, history, peers } = replica.record.generation;
-        const finish = { inSync: replica.record.inSync, current, history, peers, logs: [] };
-        sendJson(this.peer.link, 'resync-finish', epoch, attempt, finish);
+        const { inSync, generation } = replica.record;
+        sendJson(this.peer.link, 'resync-finish', epoch, attempt, { inSync, generation, logs: [] });
       },
     );
   }
@@ -564,6 +634,14 @@ export class Mirror implements CopyTarget {
     return true;
   }
 
+  #refused(message: IncomingMessage): boolean {
+    const refused = readJson(message, RefusedPayload);
+    if (refused === null) return false;
+    if (!this.#isCurrent('starting', message.number)) return true;
+    this.#refuse(orderRefusals.find((code) => code === refused.code) ?? 'target-unreachable', null);
+    return true;
+  }
+
   // ---------------------------------------------------------------- losing the peer
 
   #peerKnows(because: Because): void {
@@ -576,45 +654,46 @@ export class Mirror implements CopyTarget {
       done(null);
       return;
     }
-    if (this.#isDeclaring) {
-      done(null);
+    if (this.#declaring !== null) {
+      this.#declaring.push(done);
       return;
     }
-    this.#isDeclaring = true;
+    this.#declaring = [done];
     const { replica, path } = this.#reign;
     const { node } = this.peer;
     const since = replica.record.generation.current;
-    inSequence(
-      [
-        (next) =>
-          replica.observe({ type: 'peer-out-of-sync', peer: node, since, because }, (record) => losePeer(record, node), next),
-        (next) => {
-          path.generationDue = needsGeneration(replica.record);
-          if (this.#queue.isAwaited) this.#reign.ensureGeneration(next);
-          else next(null);
-        },
-      ],
-      (error) => {
-        this.#isDeclaring = false;
-        if (error === null) {
-          // The session may still be reading buffers that the application is about to get back.
-          this.#required = false;
-          if (this.peer.link.established && this.isLive) this.peer.link.drop();
-          this.#queue.release();
-          path.wake();
-          this.consider();
-        }
-        done(error);
+    const observation = { type: 'peer-out-of-sync', peer: node, since, because } as const;
+    const steps: Step[] = [
+      (next) => replica.observe(observation, (record) => losePeer(record, node), next),
+      (next) => {
+        path.generationDue = needsGeneration(replica.record);
+        if (this.#queue.isAwaited) this.#reign.ensureGeneration(next);
+        else next(null);
       },
-    );
+    ];
+    inSequence(steps, (error) => {
+      const waiting = this.#declaring ?? [];
+      this.#declaring = null;
+      if (error === null) this.#release();
+      for (const waiter of waiting) waiter(error);
+    });
+  }
+
+  #release(): void {
+    this.#required = false;
+    // The session may still be reading buffers that the application is about to get back.
+    if (this.isLive) this.peer.link.drop();
+    this.#queue.release();
+    this.#reign.path.wake();
+    this.consider();
   }
 
   #askToRecord(because: 'disconnected' | 'write-timeout'): void {
-    if (this.#askedToRecord === this.#attempt && this.#attempt > 0) return;
-    this.#attempt += 1;
-    this.#askedToRecord = this.#attempt;
+    if (this.#asked !== 0) return;
+    this.#number += 1;
+    this.#asked = this.#number;
     this.#reign.notify({ notice: 'stalled', peer: this.peer.node, because });
-    send(this.peer.link, 'out-of-sync-request', this.#reign.epoch, { number: this.#attempt });
+    send(this.peer.link, 'out-of-sync-request', this.#reign.epoch, { number: this.#asked });
   }
 
   // ---------------------------------------------------------------- small things

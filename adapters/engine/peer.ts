@@ -9,6 +9,10 @@ export class Peer {
   settings: PeerSettings;
   /** Why an operator has paused the mirror to it, when this node is the source. */
   pauseReason: string | null;
+  /** An operator has resumed it; it may not have heard that yet. */
+  isResumeDue = false;
+  /** What was reported about it and still holds. */
+  trouble: 'split-brain' | 'epoch-conflict' | null = null;
   /** Its word in the present session, or null. */
   theirs: StatePayload | null = null;
   #link: Link | null = null;

@@ -81,16 +81,27 @@ export class Replica {
    * before a write goes on; an error: neither is.
    */
   logsFailed(volume: Volume, error: Error, done: Done): void {
-    const failed = [...volume.logs].filter(([, log]) => log.state === 'invalid' && volume.markable.includes(log));
-    const steps = failed.map(([peer]): Step => (next) => {
-      const because = error.message.slice(0, 500);
-      const observation = { type: 'intent-log-invalid', volume: volume.name, peer, because } as const;
-      this.observe(observation, (record) => withIntentLog(record, peer, 'invalid'), next);
-    });
+    const failed = [...volume.logs].filter(
+      ([, log]) => log.state === 'invalid' && volume.markable.includes(log),
+    );
+    const steps = failed.map(
+      ([peer]): Step =>
+        (next) =>
+          this.logInvalid(volume, peer, error.message, next),
+    );
     allOf(steps, (failure) => {
       if (failure === null) volume.selectMarkable();
       done(failure);
     });
+  }
+
+  logInvalid(volume: Volume, peer: NodeName, reason: string, done: Done): void {
+    const isKept = volume.logs.get(peer)?.state === 'kept';
+    this.observe(
+      { type: 'intent-log-invalid', volume: volume.name, peer, because: reason.slice(0, 500) },
+      (record) => withIntentLog(record, peer, isKept ? 'kept' : 'invalid'),
+      done,
+    );
   }
 
   markedRegions(peer: NodeName): number {

@@ -4,7 +4,7 @@ import type { Bitmap } from '../block/bitmap.ts';
 import type { Timer } from './clock.ts';
 import type { LockedRange } from './range-lock.ts';
 import type { Replica } from './replica.ts';
-import { Throttle } from './throttle.ts';
+import type { Throttle } from './throttle.ts';
 import type { Volume } from './volume.ts';
 import type { WritePath } from './write-path.ts';
 
@@ -140,7 +140,8 @@ export class Resync {
 
   #copyFrom(volume: Volume, behind: Bitmap, first: number): Copy {
     let last = first;
-    while (last + 1 < volume.regionCount && last - first + 1 < chunkRegions && behind.has(last + 1)) last += 1;
+    while (last + 1 < volume.regionCount && last - first + 1 < chunkRegions && behind.has(last + 1))
+      last += 1;
     this.#cursor = last + 1;
     const end = Math.min((last + 1) * regionSize, volume.byteSize);
     return new Copy(volume, first * regionSize, end, (copy) => this.#read(copy));

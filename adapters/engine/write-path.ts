@@ -101,6 +101,12 @@ export class WritePath implements OperationSteps {
     else this.#accept(operation);
   }
 
+  read(volume: Volume, into: Uint8Array, offset: number, done: Done): void {
+    const refusal = this.#refusal();
+    if (refusal !== null) done(refusal);
+    else volume.device.read(into, offset, done);
+  }
+
   /** REQUIREMENTS 2.4: on the local disk and the disk of every in-sync `sync` target before `done`. */
   flush(volume: Volume, done: Done): void {
     const refusal = this.#refusal();
@@ -116,7 +122,7 @@ export class WritePath implements OperationSteps {
         flush.waiting -= 1;
         if (flush.waiting > 0) return;
         this.#left();
-        done(failure);
+        done(failure ?? (this.#isOpen ? null : shutDown()));
       },
     };
     this.#mirrors.offerFlush(volume, flush);
@@ -146,6 +152,11 @@ export class WritePath implements OperationSteps {
 
   /** What step 3 to 5 wait for may have come. */
   wake(): void {
+    const refusal = this.#refusal();
+    if (refusal !== null) {
+      for (const operation of this.#parked.takeAll()) this.#fail(operation, refusal);
+      return;
+    }
     while (!this.#mustWait()) {
       const operation = this.#parked.shift();
       if (operation === undefined) return;
@@ -167,11 +178,11 @@ export class WritePath implements OperationSteps {
     for (const operation of this.#held.takeAll()) this.#accept(operation);
   }
 
-  /** The reign is over: everything that has not been issued is refused, also what comes later. */
+  /** The reign is over: everything that has not been acknowledged is refused, also what comes later. */
   close(): void {
     this.#isOpen = false;
     for (const operation of this.#held.takeAll()) operation.done(shutDown());
-    for (const operation of this.#parked.takeAll()) this.#fail(operation, shutDown());
+    this.wake();
   }
 
   /** Starts a new group of writes; `finished` when the local disk has finished all before it (clearing.ts). */
@@ -269,7 +280,8 @@ export class WritePath implements OperationSteps {
   complete(operation: WriteOperation): void {
     if (operation.last > this.#acknowledged) this.#acknowledged = operation.last;
     this.#left();
-    operation.done(operation.error);
+    // A reign that ended in the middle of it has not kept its promise about the targets.
+    operation.done(operation.error ?? (this.#isOpen ? null : shutDown()));
   }
 
   #fail(operation: WriteOperation, error: Error): void {
@@ -295,10 +307,9 @@ export class WritePath implements OperationSteps {
     const { failure } = this.#replica;
     return failure === null ? null : new IoError('EIO', `the replica failed before: ${failure}`);
   }
-
 }
 
-const freshBitmaps = (volumes: readonly Volume[]) => volumes.map(({ regionCount }) => new Bitmap(regionCount));
+const freshBitmaps = (volumes: readonly Volume[]) =>
+  volumes.map(({ regionCount }) => new Bitmap(regionCount));
 
 const shutDown = () => new IoError('ESHUTDOWN', 'this node is not the source any more');
-

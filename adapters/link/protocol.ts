@@ -17,9 +17,9 @@
  * | generation-stored   | target → source |                   | json {generation}                                    |
  * | resync-start        | source → target | bitmap, recorded  | number = attempt; json                               |
  * | bitmap              | either          | nothing           | volume; number = attempt; offset = first region;     |
- * |                     |                 |                   | byteCount = regions; flags = index of the peer whom  |
- * |                     |                 |                   | the log is about among the sorted names of all nodes |
- * |                     |                 |                   | that the sender knows; payload = bits, low bit first |
+ * |                     |                 |                   | byteCount = regions; flags = 0: the log is about the |
+ * |                     |                 |                   | receiver, n: about the n-th of the `logs` in the     |
+ * |                     |                 |                   | message that follows; payload = bits, low bit first  |
  * | recorded            | target → source |                   | number = attempt or request; json                    |
  * | resync-finished     | target → source |                   | number = attempt                                     |
  * | out-of-sync-request | source → target | recorded          | number = request                                     |
@@ -38,6 +38,7 @@
  * resync copies later) are left out, so gaps are normal; an `ack` covers everything that was sent up to its number.
  */
 import { z } from 'zod';
+import { GenerationSet, IntentLogState, ResyncMark } from '../../domain/generation-state.ts';
 import { Epoch, Generation, NodeName, VolumeName } from '../../domain/vocabulary.ts';
 
 export const messageType = {
@@ -72,19 +73,12 @@ export const writeFlag = { fua: 1, resync: 2 } as const;
 
 const Count = z.int().min(0);
 const Known = Generation.nullable();
-const ResyncMarkSchema = z.object({
-  source: NodeName,
-  kind: z.enum(['full', 'partial']),
-  base: Known,
-  generation: Generation,
-});
-const IntentLogState = z.enum(['kept', 'none', 'invalid']);
-
 /** domain/generations.ts `GenerationRecord`: the sender about itself and the receiver. */
 const GenerationRecordSchema = z.object({
   node: NodeName,
   current: Known,
   history: z.array(Generation).max(32),
+  forced: Known,
   base: Known,
   peerOutOfSync: z.boolean(),
   moved: z.boolean(),
@@ -93,7 +87,7 @@ const GenerationRecordSchema = z.object({
   marked: z.boolean(),
   inSync: z.boolean(),
   consistent: z.boolean(),
-  resyncing: ResyncMarkSchema.nullable(),
+  resyncing: ResyncMark.nullable(),
   serving: z.boolean(),
   crashedSource: z.boolean(),
   epoch: Epoch,
@@ -109,11 +103,11 @@ export const StatePayload = z.object({
   handedTo: z.object({ node: NodeName, epoch: Epoch }).nullable(),
   record: GenerationRecordSchema,
 });
-export type StatePayload = z.infer<typeof StatePayload>;
+export type StatePayload = DeepReadonly<z.infer<typeof StatePayload>>;
 
 /** The target records durably that it is out of sync, and inconsistent if a byte will be copied, then answers. */
 export const ResyncStartPayload = z.object({
-  mark: ResyncMarkSchema,
+  mark: ResyncMark,
   /** Asked for by an operator: overrides what the generations say (rules 12 and 13). */
   forced: z.boolean(),
   /** In the source's log for the target, all volumes. */
@@ -124,18 +118,7 @@ export type ResyncStartPayload = z.infer<typeof ResyncStartPayload>;
 /** Everything sent before is to be on stable storage; then the target takes over the source's generations. */
 export const ResyncFinishPayload = z.object({
   inSync: z.boolean(),
-  current: Known,
-  history: z.array(Generation).max(32),
-  peers: z.record(
-    NodeName,
-    z.object({
-      base: Known,
-      outOfSync: z.boolean(),
-      moved: z.boolean(),
-      intentLog: IntentLogState,
-      logFrom: NodeName.nullable(),
-    }),
-  ),
+  generation: GenerationSet,
   /** The third replicas for whom the source's intent logs came before, as bitmaps. */
   logs: z.array(NodeName).max(8),
 });
@@ -160,7 +143,7 @@ export type ClearPayload = z.infer<typeof ClearPayload>;
 
 /** Rule 6, step 3: the receiver makes the logs and what the source knows about the others its own, durably. */
 export const HandOverPayload = z.object({ epoch: Epoch, finish: ResyncFinishPayload });
-export type HandOverPayload = z.infer<typeof HandOverPayload>;
+export type HandOverPayload = DeepReadonly<z.infer<typeof HandOverPayload>>;
 
 export const ReasonPayload = z.object({ reason: z.string().max(200) });
 export type ReasonPayload = z.infer<typeof ReasonPayload>;
@@ -179,3 +162,10 @@ export const RefusedPayload = z.object({
   message: z.string().max(500),
 });
 export type RefusedPayload = z.infer<typeof RefusedPayload>;
+
+/** Branded names are objects to the compiler: they stay as they are. */
+type DeepReadonly<T> = T extends string
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;

@@ -1,0 +1,126 @@
+import type { NodeName } from '../../domain/vocabulary.ts';
+import type { Bitmap } from '../block/bitmap.ts';
+import type { Mirror } from './mirror.ts';
+import { ignore, type Replica } from './replica.ts';
+import { allOf, type Step } from './sequence.ts';
+import type { Volume } from './volume.ts';
+import type { WritePath } from './write-path.ts';
+
+/** Ranges per message: its content stays small (link.ts, ClearPayload). */
+const rangesMax = 1000;
+
+type Range = readonly [first: number, last: number];
+
+/**
+ * Step 9 of the write path: clears regions when both sides of a pair have them on stable storage (I5).
+ *
+ *  1. Close a group: every write so far; what is written from now on counts for the next pass.
+ *  2. Wait until the local disk has finished the group.
+ *  3. Flush the local disk, and ask every target that gets writes to flush what was sent before.
+ *  4. A region of the group that was not written again, and that the target is not behind in, is equal on both and
+ *     stable on both: clear it here, and let the target clear it, for this pair and for its pairs with other targets
+ *     for which the same holds.
+ * A target that does not answer keeps its bits: whoever comes back is resynced from them.
+ */
+export class Clearing {
+  readonly #replica: Replica;
+  readonly #path: WritePath;
+  readonly #mirrors: ReadonlyMap<NodeName, Mirror>;
+  #isRunning = false;
+  #isOver = false;
+
+  constructor(replica: Replica, path: WritePath, mirrors: ReadonlyMap<NodeName, Mirror>) {
+    this.#replica = replica;
+    this.#path = path;
+    this.#mirrors = mirrors;
+  }
+
+  /** `done` when the pass is over, whatever came of it. */
+  pass(done: () => void): void {
+    const group = this.#path.touched;
+    if (this.#isRunning || this.#replica.failure !== null || group.every(({ count }) => count === 0)) {
+      done();
+      return;
+    }
+    this.#isRunning = true;
+    const volumes = this.#replica.volumes.filter(({ index }) => (group[index]?.count ?? 0) > 0);
+    // 1, 2
+    this.#path.closeGroup(() => this.#flush(volumes, group, done));
+  }
+
+  stop(): void {
+    this.#isOver = true;
+  }
+
+  #flush(volumes: readonly Volume[], group: readonly Bitmap[], done: () => void): void {
+    const holding = new Set([...this.#mirrors.values()].filter(({ isLive }) => isLive));
+    const asked = [...holding];
+    const steps = volumes.flatMap((volume): Step[] => [
+      (next) =>
+        volume.device.flush((error) => {
+          if (error !== null) this.#replica.diskFailed(volume, 'flush', error);
+          next(error);
+        }),
+      ...asked.map(
+        (mirror): Step =>
+          (next) => {
+            mirror.barrier(volume, (ok) => {
+              if (!ok) holding.delete(mirror);
+              next(null);
+            });
+          },
+      ),
+    ]);
+    // 3
+    allOf(steps, (error) => {
+      this.#isRunning = false;
+      if (error === null && !this.#isOver) {
+        const live = [...holding].filter(({ isLive }) => isLive);
+        for (const volume of volumes) this.#clear(volume, group, live);
+      }
+      done();
+    });
+  }
+
+  /** 4 */
+  #clear(volume: Volume, group: readonly Bitmap[], holding: readonly Mirror[]): void {
+    const written = group[volume.index];
+    const again = this.#path.touched[volume.index];
+    if (written === undefined || again === undefined) return;
+    const isClear = (mirrors: readonly Mirror[]) => (region: number) =>
+      !again.has(region) && mirrors.every((mirror) => !mirror.isBehind(volume, region));
+    for (const mirror of holding) {
+      const { node } = mirror.peer;
+      const ranges = rangesOf(written, isClear([mirror]));
+      const log = volume.logs.get(node);
+      for (const [first, last] of ranges) log?.clear(first, last);
+      log?.persist(ignore);
+      this.#tell(mirror, volume, [this.#replica.node], ranges);
+      for (const other of holding) {
+        if (other === mirror) continue;
+        this.#tell(mirror, volume, [other.peer.node], rangesOf(written, isClear([mirror, other])));
+      }
+    }
+  }
+
+  #tell(mirror: Mirror, volume: Volume, peers: readonly NodeName[], ranges: readonly Range[]): void {
+    for (let at = 0; at < ranges.length; at += rangesMax) {
+      mirror.sendClear(volume, peers, ranges.slice(at, at + rangesMax));
+    }
+  }
+}
+
+function rangesOf(bits: Bitmap, wanted: (region: number) => boolean): readonly Range[] {
+  const ranges: Range[] = [];
+  for (let first = bits.next(0); first >= 0; first = bits.next(first)) {
+    if (!wanted(first)) {
+      first += 1;
+      continue;
+    }
+    let last = first;
+    while (last + 1 < bits.bitCount && bits.has(last + 1) && wanted(last + 1)) last += 1;
+    ranges.push([first, last]);
+    first = last + 1;
+  }
+  return ranges;
+}
