@@ -188,7 +188,7 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     mirror.connected = true;
     if (!event.data.inSync || mirror.paused) return;
     mirror.status = 'fully-operational';
-    setData(resource, mirror.target, 'up-to-date', event);
+    inSyncAgain(resource, mirror, event);
   }),
   'mirror.disconnected': onMirror((mirror, { data }, resource) => {
     mirror.connected = false;
@@ -210,7 +210,18 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   }),
   'generation.started': (resource, { data }) => {
     const replica = resource.replicas[data.node];
-    if (replica) replica.generation = data.generation;
+    if (!replica) return;
+    replica.generation = data.generation;
+    replica.wroteWithout = [...new Set([...replica.wroteWithout, ...data.absent])];
+    // The generation travels in the stream to every target that keeps up.
+    for (const mirror of Object.values(resource.mirrors)) {
+      const target = resource.replicas[mirror.target];
+      const follows =
+        mirror.source === data.node &&
+        mirror.status === 'fully-operational' &&
+        !data.absent.includes(mirror.target);
+      if (target && follows) target.generation = data.generation;
+    }
   },
   'resync.started': onMirror((mirror, event, resource) => {
     const { kind, bytes, regions, dirtyRegions } = event.data;
@@ -245,7 +256,7 @@ const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     mirror.connected = true;
     mirror.resync = null;
     mirror.lastResync = { kind: event.data.kind, bytes: event.data.bytes, result: 'completed' };
-    setData(resource, mirror.target, 'up-to-date', event);
+    inSyncAgain(resource, mirror, event);
     const replica = resource.replicas[mirror.target];
     if (replica) replica.generation = event.data.generation;
   }),
@@ -438,6 +449,8 @@ function reformMirrors(resource: ResourceState, source: NodeName, event: DomainE
 
 function leaveService(resource: ResourceState, event: Of<'resource.left-service'>): void {
   const { node, epoch, why, handedTo } = event.data;
+  const leaver = resource.replicas[node];
+  if (leaver) leaver.leftEpoch = Math.max(leaver.leftEpoch, epoch);
   if (!resource.reigns.some((reign) => reign.node === node && reign.epoch === epoch)) return;
   const remaining = resource.reigns.filter((reign) => reign.node !== node || reign.epoch !== epoch);
   const survivor = remaining[0];
@@ -508,6 +521,21 @@ function setData(
   replica.data = data;
   replica.because = event.id;
   replica.since = event.time;
+}
+
+function inSyncAgain(
+  resource: ResourceState,
+  { source, target }: MirrorState,
+  event: { id: string; time: number },
+): void {
+  setData(resource, target, 'up-to-date', event);
+  for (const [one, other] of [
+    [source, target],
+    [target, source],
+  ] as const) {
+    const replica = resource.replicas[one];
+    if (replica) replica.wroteWithout = replica.wroteWithout.filter((node) => node !== other);
+  }
 }
 
 function interrupt(mirror: MirrorState): void {
@@ -625,6 +653,8 @@ function replicaOf(fields: ReplicaFields): ReplicaState {
     knowsOutOfSync: data === 'inconsistent',
     dataCorrupt: null,
     generation: null,
+    wroteWithout: [],
+    leftEpoch: 0,
     baseline: false,
     failed: null,
     victimOf: null,

@@ -41,7 +41,12 @@ export type Intent =
   /** The wait begins anew with each start of the agent (rule 14). */
   | { readonly do: 'await-confirmation'; readonly tag: Tag; readonly seconds: number }
   /** Compare what the reigning replicas wrote, then propose `settle-conflict`. */
-  | { readonly do: 'compare'; readonly tag: Tag; readonly with: readonly NodeName[] }
+  | {
+      readonly do: 'compare';
+      readonly tag: Tag;
+      readonly with: readonly NodeName[];
+      readonly wrote: readonly NodeName[];
+    }
   /** Give up what was written since the split, before following the survivor (rule 12). */
   | { readonly do: 'become-victim'; readonly tag: Tag; readonly survivor: NodeName }
   | { readonly do: 'recover'; readonly tag: Tag; readonly what: string }
@@ -150,15 +155,7 @@ function transition(state: ClusterState, resource: ResourceState, self: NodeName
         : [];
     }
     case 'conflicted':
-      return reigns(resource, self) && resource.rivals.length === 0
-        ? [
-            {
-              do: 'compare',
-              tag,
-              with: resource.reigns.map(({ node }) => node).filter((node) => node !== self),
-            },
-          ]
-        : [];
+      return reigns(resource, self) && resource.rivals.length === 0 ? [compare(resource, self)] : [];
     case 'in-service':
       return lostSource(state, resource) && isNextInLine(state, resource, self)
         ? [{ do: 'propose', tag, command: 'failover' }]
@@ -182,6 +179,14 @@ function transition(state: ClusterState, resource: ResourceState, self: NodeName
     default:
       return phase satisfies never;
   }
+}
+
+function compare(resource: ResourceState, self: NodeName): Intent {
+  const nodes = resource.reigns.map(({ node }) => node);
+  const wrote = nodes.filter((node) =>
+    resource.replicas[node]?.wroteWithout.some((other) => nodes.includes(other)),
+  );
+  return { do: 'compare', tag: resource.tag, with: nodes.filter((node) => node !== self), wrote };
 }
 
 function recovery(resource: ResourceState, self: NodeName): Intent[] {

@@ -737,7 +737,10 @@ const switchingFromSelf: Rule = ({ resource, facts }) =>
       });
 
 const supersededSelf: Rule = ({ resource, facts }) =>
-  facts.serving && sourceOf(resource) !== facts.self && !reigns(resource, facts.self)
+  facts.serving &&
+  !reigns(resource, facts.self) &&
+  facts.serving.epoch > (resource.replicas[facts.self]?.leftEpoch ?? 0) &&
+  resource.replicas[facts.self]?.victimOf == null
     ? undefined
     : refuse('stale-command', `${facts.self} is not superseded`, { because: [resource.because] });
 

@@ -108,6 +108,10 @@ export interface ReplicaState {
   knowsOutOfSync: boolean;
   dataCorrupt: { missing: NodeName[]; because: string } | null;
   generation: Generation | null;
+  /** Nodes without which this one has written: who wrote decides between a split brain and none (rule 12). */
+  wroteWithout: NodeName[];
+  /** The highest epoch whose reign this node has ended by its own word. */
+  leftEpoch: number;
   /** Changes are tracked from here on (`bitmap mark-clean` without a peer). */
   baseline: boolean;
   failed: string | null;
