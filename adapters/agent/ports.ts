@@ -1,0 +1,56 @@
+import type { z } from 'zod';
+import type { PathFact } from '../../domain/facts.ts';
+import type { Tag } from '../../domain/vocabulary.ts';
+import type { EngineStatus, Notice, NumberedObservation, Order } from '../engine/control-protocol.ts';
+
+/** What an agent needs of its surroundings; each has a real implementation and one for tests. */
+
+type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
+export type OrderBody = WithoutId<z.input<typeof Order>>;
+
+/** An order that the engine did not carry out; `code` is one of control-protocol's refusals, or `engine-gone`. */
+export class OrderRefused extends Error {
+  override readonly name = 'OrderRefused';
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** One resource's engine on this node. */
+export interface Engine {
+  /** Resolves with what the engine answers beside `ok`. Rejects with `OrderRefused`. */
+  order(order: OrderBody): Promise<Readonly<Record<string, unknown>>>;
+  status(): Promise<EngineStatus>;
+}
+
+export interface EngineListener {
+  /** In order, each at least once; to be acknowledged when journaled. */
+  observed(observation: NumberedObservation): void;
+  noticed(notice: Notice): void;
+  /** The process ended or closed its control socket. */
+  gone(): void;
+}
+
+export interface Engines {
+  /** Finds the running engine of the resource, or starts one. `adopted`: it was running before. */
+  run(tag: Tag, listener: EngineListener): Promise<{ engine: Engine; adopted: boolean }>;
+  /** Ends the engine's process for certain (rule 24: a hanging one is killed), and resolves when it is dead. */
+  kill(tag: Tag): Promise<void>;
+  /** Folder below which the engine of the resource keeps its sockets. */
+  folder(tag: Tag): string;
+}
+
+/** Paths of this machine. */
+export interface Host {
+  /** @param protectedPaths path → who has it: other resources, and what an administrator protects */
+  inspect(path: string, protectedPaths: ReadonlyMap<string, string>): Promise<PathFact>;
+}
+
+export interface AgentLog {
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
