@@ -1,0 +1,165 @@
+import type { CommandName } from '../../domain/commands.ts';
+import type { ResourceState } from '../../domain/state.ts';
+import { reigns, sourceOf } from '../../domain/state.ts';
+import type { NodeName } from '../../domain/vocabulary.ts';
+import type { EngineStatus, Notice, NumberedObservation } from '../engine/control-protocol.ts';
+
+/** A command that an observation amounts to; the agent adds id, actor and tag. */
+export interface Observed {
+  readonly command: CommandName;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** What an engine's numbered observation means for the history; undefined where the agent itself ordered it and journals that. */
+export function fromObservation(
+  observation: NumberedObservation,
+  resource: ResourceState,
+  self: NodeName,
+  regionCount: number,
+): Observed | undefined {
+  switch (observation.type) {
+    case 'generation-started':
+      return {
+        command: 'generation-started',
+        body: {
+          generation: observation.generation,
+          parent: observation.before,
+          epoch: resource.reigns.find(({ node }) => node === self)?.epoch ?? resource.epoch,
+          absent: observation.absent,
+        },
+      };
+    case 'peer-out-of-sync': {
+      if (observation.because === 'new') return undefined;
+      const known = observation.because === 'recorded' || observation.because === 'paused';
+      return {
+        command: 'peer-lost-sync',
+        body: {
+          source: self,
+          target: observation.peer,
+          generation: observation.since,
+          why: observation.because,
+          known,
+        },
+      };
+    }
+    case 'out-of-sync': {
+      const source = observation.source ?? sourceOf(resource);
+      if (source === null || source === self) return undefined;
+      return {
+        command: 'peer-lost-sync',
+        body: { source, target: self, generation: null, why: observation.because, known: true },
+      };
+    }
+    case 'resync-started':
+      return {
+        command: 'resync-started',
+        body: {
+          source: self,
+          target: observation.peer,
+          kind: observation.kind,
+          bytes: observation.bytes,
+          regions: regionCount,
+          dirtyRegions: Math.ceil(observation.bytes / 65_536),
+        },
+      };
+    case 'resync-interrupted':
+      return {
+        command: 'resync-interrupted',
+        body: { source: self, target: observation.peer, why: `${observation.bytesLeft} bytes were left` },
+      };
+    case 'resync-completed':
+      return {
+        command: 'resync-completed',
+        body: {
+          source: self,
+          target: observation.peer,
+          kind: observation.kind,
+          bytes: observation.bytes,
+          generation: resource.replicas[self]?.generation ?? null,
+        },
+      };
+    case 'split-brain':
+      return { command: 'split-brain-seen', body: { reigns: reignsWith(resource, self, observation.peer) } };
+    case 'unrelated-data':
+    case 'target-too-small':
+      if (!reigns(resource, self)) return undefined;
+      return {
+        command: 'peer-disconnected',
+        body: { source: self, target: observation.peer, why: observation.type, away: false },
+      };
+    case 'disk-failed':
+      return {
+        command: 'disk-failed',
+        body: { volume: observation.volume, error: `${observation.code} during ${observation.during}` },
+      };
+    case 'intent-log-invalid':
+      return { command: 'bitmap-invalidated', body: { peer: observation.peer, why: observation.because } };
+    case 'served':
+    case 'left-service':
+    case 'handed-over':
+    case 'promised':
+    case 'paused':
+    case 'resumed':
+    case 'epoch-conflict':
+    case 'marked-clean':
+    case 'marked-dirty':
+    case 'collapsed':
+      return undefined;
+    default:
+      return observation satisfies never;
+  }
+}
+
+/** Both ends of a split brain, with the epochs that are known. */
+function reignsWith(resource: ResourceState, self: NodeName, peer: NodeName) {
+  const epochOf = (node: NodeName) =>
+    resource.reigns.find((reign) => reign.node === node)?.epoch ?? resource.epoch;
+  return [self, peer].map((node) => ({ node, epoch: epochOf(node) }));
+}
+
+/** What a notice means; progress of a resync and congestion only of the own mirrors. */
+export function fromNotice(notice: Notice, resource: ResourceState, self: NodeName): Observed | undefined {
+  const pair = { source: self, target: notice.peer };
+  if (notice.notice === 'link-corruption')
+    return { command: 'link-corruption', body: { peer: notice.peer, count: Math.max(1, notice.count) } };
+  if (!reigns(resource, self) || !resource.mirrors[notice.peer]) return undefined;
+  switch (notice.notice) {
+    case 'disconnected':
+      return { command: 'peer-disconnected', body: { ...pair, why: notice.because, away: false } };
+    case 'congested':
+      return { command: 'congestion', body: { ...pair, congested: notice.congested } };
+    case 'resync-progressed':
+      return {
+        command: 'resync-progressed',
+        body: {
+          ...pair,
+          percent: notice.percent,
+          speedBytesPerSecond: notice.speedBytesPerSecond,
+          etaSeconds: notice.etaSeconds,
+          dirtyRegions: Math.ceil(notice.bytesLeft / 65_536),
+        },
+      };
+    case 'connected':
+    case 'stalled':
+      return undefined;
+    default:
+      return notice satisfies never;
+  }
+}
+
+/** Mirrors of which the engine says something else than the history: what has to be journaled about their links. */
+export function fromStatus(status: EngineStatus, resource: ResourceState, self: NodeName): Observed[] {
+  if (!status.replica?.serving) return [];
+  return status.peers.flatMap((peer): Observed[] => {
+    const mirror = resource.mirrors[peer.peer];
+    if (!mirror || mirror.source !== self || peer.status === null) return [];
+    const pair = { source: self, target: peer.peer };
+    const inSync = peer.connected && peer.status === 'fully-operational';
+    const stale = inSync
+      ? mirror.status !== 'fully-operational' || !mirror.connected
+      : peer.connected && !mirror.connected;
+    return stale && mirror.status !== 'resyncing'
+      ? [{ command: 'peer-connected', body: { ...pair, inSync } }]
+      : [];
+  });
+}

@@ -1,0 +1,204 @@
+import { realpath } from 'node:fs/promises';
+import { z } from 'zod';
+import type { Command } from '../../domain/commands.ts';
+import type { Facts, PathFact, ReplicaFact } from '../../domain/facts.ts';
+import { highestEpoch, type ResourceState, replicaNodes } from '../../domain/state.ts';
+import { AbsolutePath, type NodeName, regionSize, Tag } from '../../domain/vocabulary.ts';
+import type { EngineStatus } from '../engine/control-protocol.ts';
+import { type AgentContext, silenceMs } from './context.ts';
+import { collectPromises } from './promises.ts';
+
+/** What other agents are asked for a decision; each answers from its own host and engine. */
+export const InspectQuestion = z.object({
+  question: z.literal('inspect'),
+  tag: Tag,
+  paths: z.array(AbsolutePath).max(16),
+});
+export const ReplicaQuestion = z.object({ question: z.literal('replica'), tag: Tag });
+
+const PathFactSchema = z.object({
+  exists: z.boolean(),
+  usedBy: z.string().nullable(),
+  mountedAt: z.string().nullable(),
+  byteSize: z.int().min(0),
+  blank: z.boolean(),
+});
+export const InspectAnswer = z.object({
+  paths: z.record(z.string(), PathFactSchema),
+  replication: z.object({ host: z.string(), port: z.int().min(1).max(65_535) }),
+});
+export type InspectAnswer = z.infer<typeof InspectAnswer>;
+
+const ReplicaFactSchema = z.object({
+  epoch: z.int().min(0),
+  promised: z.int().min(0),
+  inSync: z.boolean(),
+  consistent: z.boolean(),
+  paused: z.boolean(),
+  rewound: z.boolean(),
+  related: z.boolean(),
+  behind: z.object({ writes: z.number(), bytes: z.number(), ms: z.number() }).nullable(),
+  dirtyBytes: z.record(z.string(), z.number().nullable()),
+});
+
+/** Everything that the rules of this command ask for, and no more (DESIGN 2: facts are asked for and recorded). */
+export async function gatherFacts(context: AgentContext, command: Command): Promise<Facts> {
+  const { options, clock, liveness, engines } = context;
+  const silence = silenceMs(options);
+  const nowMs = clock.nowMs();
+  const resource =
+    'tag' in command && command.tag !== undefined ? context.state().resources[command.tag] : undefined;
+  const others = resource ? replicaNodes(resource).filter((node) => node !== options.node) : [];
+  const base: Facts = {
+    self: options.node,
+    now: context.wallNow(),
+    reachable: liveness.reachable(nowMs, silence).sort(),
+    heardBy: Object.fromEntries(others.map((node) => [node, liveness.heardBy(node, nowMs, silence).sort()])),
+    ...(resource ? servingFact(engines.lastStatus(resource.tag), options.node) : {}),
+  };
+  switch (command.command) {
+    case 'create':
+      return { ...base, ...(await inspectHere(context, command.tag, pathsOf(command))) };
+    case 'extend':
+      return { ...base, ...(await inspectThere(context, command.node, command.tag, pathsOf(command))) };
+    case 'switchover':
+    case 'failover':
+    case 'force-online':
+    case 'resolve-split-brain':
+    case 'resume':
+      return { ...base, ...(resource ? { replicas: await askReplicas(context, resource) } : {}) };
+    case 'out-of-service':
+      return {
+        ...base,
+        deviceInUse: null,
+        ...(resource ? { replicas: await askReplicas(context, resource) } : {}),
+      };
+    case 'delete':
+      return { ...base, deviceInUse: null };
+    case 'in-service':
+      return { ...base, ...(resource ? await toGoInService(context, resource, command.node) : {}) };
+    case 'return':
+      return { ...base, ...(resource ? await toGoInService(context, resource, options.node) : {}) };
+    default:
+      return base;
+  }
+}
+
+const pathsOf = ({ volumes }: { volumes: readonly { path: string }[] }) => volumes.map(({ path }) => path);
+
+function servingFact(status: EngineStatus | null, node: NodeName): Pick<Facts, 'serving'> {
+  const replica = status?.replica;
+  return { serving: replica?.serving ? { node, epoch: replica.epoch } : null };
+}
+
+/** A last owner that goes in service needs the promise of every other replica's node first (rule 9). */
+async function toGoInService(
+  context: AgentContext,
+  resource: ResourceState,
+  node: NodeName | undefined,
+): Promise<Partial<Facts>> {
+  const replicas = await askReplicas(context, resource);
+  const owner = resource.lastOwner?.node;
+  if (owner !== context.options.node || (node !== undefined && node !== owner)) return { replicas };
+  const records = Object.values(replicas).flatMap(({ epoch, promised }) => [epoch, promised]);
+  const epoch = 1 + Math.max(highestEpoch(resource), ...records);
+  return { replicas, promises: { epoch, answers: await collectPromises(context, resource, epoch) } };
+}
+
+export async function inspectHere(
+  context: AgentContext,
+  tag: Tag,
+  paths: readonly string[],
+): Promise<Partial<Facts>> {
+  const taken = await protectedPaths(context, tag);
+  const entries = await Promise.all(
+    paths.map(async (path): Promise<[string, PathFact]> => [path, await context.host.inspect(path, taken)]),
+  );
+  const port = freePort(context);
+  if (port === undefined) return { paths: Object.fromEntries(entries) };
+  return { paths: Object.fromEntries(entries), replication: { host: context.options.replicate.host, port } };
+}
+
+async function inspectThere(
+  context: AgentContext,
+  node: NodeName,
+  tag: Tag,
+  paths: readonly string[],
+): Promise<Partial<Facts>> {
+  if (node === context.options.node) return inspectHere(context, tag, paths);
+  try {
+    const answer = await context.bus.ask(node, { question: 'inspect', tag, paths: [...paths] }, 30_000);
+    return InspectAnswer.parse(answer);
+  } catch {
+    return {};
+  }
+}
+
+/** The volumes of this node's other replicas, by their real path. */
+async function protectedPaths(context: AgentContext, tag: Tag): Promise<Map<string, string>> {
+  const taken = new Map<string, string>();
+  for (const resource of Object.values(context.state().resources)) {
+    if (resource.phase === 'deleted') continue;
+    for (const { path } of resource.replicas[context.options.node]?.volumes ?? []) {
+      const real = await realpath(path).catch(() => path);
+      taken.set(real, resource.tag === tag ? 'a replica of this resource' : `a volume of ${resource.tag}`);
+    }
+  }
+  return taken;
+}
+
+/** Of FIRST-LAST the first port that no replica of this node has. */
+function freePort(context: AgentContext): number | undefined {
+  const { node, replicate } = context.options;
+  const taken = new Set(
+    Object.values(context.state().resources)
+      .filter(({ phase }) => phase !== 'deleted')
+      .map(({ replicas }) => replicas[node]?.replication.port),
+  );
+  for (let port = replicate.first; port <= replicate.last; port += 1) if (!taken.has(port)) return port;
+  return undefined;
+}
+
+/** The replicas' own records, of every node that answers in time. */
+export async function askReplicas(
+  context: AgentContext,
+  resource: ResourceState,
+): Promise<Record<string, ReplicaFact>> {
+  const answers = await Promise.all(
+    replicaNodes(resource).map(async (node): Promise<[string, ReplicaFact] | undefined> => {
+      try {
+        if (node === context.options.node) {
+          const own = replicaFact(await context.engines.status(resource.tag));
+          return own ? [node, own] : undefined;
+        }
+        const answer = await context.bus.ask(
+          node,
+          { question: 'replica', tag: resource.tag },
+          silenceMs(context.options),
+        );
+        return [node, ReplicaFactSchema.parse(answer['replica'])];
+      } catch {
+        return undefined;
+      }
+    }),
+  );
+  return Object.fromEntries(answers.filter((answer) => answer !== undefined));
+}
+
+export function replicaFact(status: EngineStatus | null): ReplicaFact | undefined {
+  const replica = status?.replica;
+  if (!status || !replica) return undefined;
+  return {
+    epoch: replica.epoch,
+    promised: replica.promised,
+    inSync: replica.inSync,
+    consistent: replica.consistent,
+    paused: replica.paused !== null,
+    rewound: false,
+    related: status.peers.every(({ refusal }) => refusal !== 'unrelated-data'),
+    behind: null,
+    dirtyBytes: Object.fromEntries(
+      status.peers.map(({ peer, dirtyRegions }) => [peer, dirtyRegions * regionSize]),
+    ),
+  };
+}

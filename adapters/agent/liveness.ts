@@ -1,0 +1,70 @@
+import type { NodeName } from '../../domain/vocabulary.ts';
+
+/**
+ * Who is lost (REQUIREMENTS 1): silent on every path, the bus and every replication link, for heartbeat × lost-after,
+ * *and* not heard by any reachable node in that time. Time is monotonic and comes in. Whether the bus is connected is
+ * evidence of nothing.
+ */
+export class Liveness {
+  readonly #self: NodeName;
+  readonly #heardAt = new Map<NodeName, number>();
+  /** What each node said of the others: when each was last heard there, by this node's clock. */
+  readonly #heardThere = new Map<NodeName, Map<NodeName, number>>();
+
+  constructor(self: NodeName) {
+    this.#self = self;
+  }
+
+  /** `agoMs`: how long before `nowMs` the sign of life was. */
+  heard(node: NodeName, nowMs: number, agoMs = 0): void {
+    if (node === this.#self) return;
+    const at = nowMs - agoMs;
+    if (at > (this.#heardAt.get(node) ?? Number.NEGATIVE_INFINITY)) this.#heardAt.set(node, at);
+  }
+
+  /** A heartbeat: `heard` has, by node, how many milliseconds ago it was heard there. */
+  heartbeat(from: NodeName, heard: Readonly<Record<string, number>>, nowMs: number): void {
+    this.heard(from, nowMs);
+    const there = new Map(Object.entries(heard).map(([node, agoMs]) => [node as NodeName, nowMs - agoMs]));
+    this.#heardThere.set(from, there);
+  }
+
+  forget(node: NodeName): void {
+    this.#heardAt.delete(node);
+    this.#heardThere.delete(node);
+  }
+
+  known(): NodeName[] {
+    return [...this.#heardAt.keys()];
+  }
+
+  heardMsAgo(node: NodeName, nowMs: number): number | null {
+    if (node === this.#self) return 0;
+    const at = this.#heardAt.get(node);
+    return at === undefined ? null : Math.max(0, nowMs - at);
+  }
+
+  /** Nodes heard within `silenceMs`, this one first. */
+  reachable(nowMs: number, silenceMs: number): NodeName[] {
+    return [this.#self, ...this.known().filter((node) => this.#isHeard(node, nowMs, silenceMs))];
+  }
+
+  /** The reachable nodes that have heard `node` in that time. */
+  heardBy(node: NodeName, nowMs: number, silenceMs: number): NodeName[] {
+    return this.reachable(nowMs, silenceMs).filter((witness) => {
+      if (witness === this.#self) return this.#isHeard(node, nowMs, silenceMs);
+      const at = this.#heardThere.get(witness)?.get(node);
+      return at !== undefined && nowMs - at <= silenceMs;
+    });
+  }
+
+  /** What this node's heartbeat says of the others. */
+  heardForHeartbeat(nowMs: number): Record<string, number> {
+    return Object.fromEntries(this.known().map((node) => [node, this.heardMsAgo(node, nowMs) ?? 0]));
+  }
+
+  #isHeard(node: NodeName, nowMs: number, silenceMs: number): boolean {
+    const ago = this.heardMsAgo(node, nowMs);
+    return ago !== null && ago <= silenceMs;
+  }
+}

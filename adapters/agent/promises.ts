@@ -1,0 +1,114 @@
+import { z } from 'zod';
+import type { PromiseFacts } from '../../domain/facts.ts';
+import { type ResourceState, replicaNodes } from '../../domain/state.ts';
+import { Epoch, type NodeName, Tag } from '../../domain/vocabulary.ts';
+import { type AgentContext, silenceMs } from './context.ts';
+import { OrderRefused } from './ports.ts';
+
+/**
+ * Rule 7: before a node takes epoch n it has the promise of every reachable replica's node. Whoever promises has made
+ * its engine store n and drop the old source's link first, then journaled it, then answered.
+ */
+export const PromiseQuestion = z.object({ question: z.literal('promise'), tag: Tag, epoch: Epoch });
+
+export const PromiseAnswer = z.object({
+  answer: z.enum(['promised', 'source-alive', 'promised-other', 'refused']),
+  outOfSync: z.boolean(),
+  highestEpoch: Epoch,
+});
+export type PromiseAnswer = z.infer<typeof PromiseAnswer>;
+
+type Answers = PromiseFacts['answers'];
+
+/** Asks all other replicas' nodes: over the bus, and over the replication link where the bus is silent. */
+export async function collectPromises(
+  context: AgentContext,
+  resource: ResourceState,
+  epoch: number,
+): Promise<Answers> {
+  const { options } = context;
+  const others = replicaNodes(resource).filter((node) => node !== options.node);
+  return Promise.all(others.map((node) => askOne(context, resource, node, epoch)));
+}
+
+async function askOne(
+  context: AgentContext,
+  resource: ResourceState,
+  node: NodeName,
+  epoch: number,
+): Promise<Answers[number]> {
+  const { bus, options } = context;
+  const question = { question: 'promise', tag: resource.tag, epoch };
+  try {
+    const answer = PromiseAnswer.parse(await bus.ask(node, question, silenceMs(options)));
+    return { node, ...answer };
+  } catch {
+    return askOverLink(context, resource, node, epoch);
+  }
+}
+
+async function askOverLink(
+  context: AgentContext,
+  resource: ResourceState,
+  node: NodeName,
+  epoch: number,
+): Promise<Answers[number]> {
+  try {
+    const answer = await context.engines.order(resource.tag, { order: 'ask-promise', peer: node, epoch });
+    return {
+      node,
+      answer:
+        answer['answer'] === 'promised'
+          ? 'promised'
+          : answer['answer'] === 'source-alive'
+            ? 'source-alive'
+            : 'refused',
+      outOfSync: answer['outOfSync'] === true,
+      highestEpoch: Epoch.catch(0).parse(answer['highestEpoch'] ?? 0),
+    };
+  } catch {
+    return { node, answer: 'unreachable', outOfSync: false, highestEpoch: 0 };
+  }
+}
+
+/** This node is asked. */
+export async function givePromise(
+  context: AgentContext,
+  candidate: NodeName,
+  tag: Tag,
+  epoch: number,
+): Promise<PromiseAnswer> {
+  const resource = context.state().resources[tag];
+  const replica = resource?.replicas[context.options.node];
+  if (!resource || !replica) return { answer: 'refused', outOfSync: false, highestEpoch: 0 };
+  const outOfSync = replica.knowsOutOfSync;
+  const highest = () =>
+    Math.max(
+      context.state().resources[tag]?.epoch ?? 0,
+      context.state().resources[tag]?.promises[context.options.node]?.epoch ?? 0,
+    );
+  // 1. The rules, before anything changes.
+  const allowed = await context.wouldAllow('promise', { tag, candidate, epoch });
+  if (!allowed.ok) return refused(allowed.code, outOfSync, highest());
+  // 2. The engine stores n and closes the old source's link.
+  try {
+    await context.engines.order(tag, { order: 'promise', epoch, to: candidate });
+  } catch (error) {
+    const code = error instanceof OrderRefused ? error.code : 'engine-gone';
+    return refused(code, outOfSync, highest());
+  }
+  // 3. Journaled, then answered.
+  const journaled = await context.submit('promise', { tag, candidate, epoch }, 'policy');
+  return journaled.ok
+    ? { answer: 'promised', outOfSync, highestEpoch: epoch }
+    : refused(journaled.code, outOfSync, highest());
+}
+
+function refused(code: string | undefined, outOfSync: boolean, highestEpoch: number): PromiseAnswer {
+  if (code === 'source-alive') return { answer: 'source-alive', outOfSync, highestEpoch };
+  return {
+    answer: code === 'stale-command' || code === 'stale-epoch' ? 'promised-other' : 'refused',
+    outOfSync,
+    highestEpoch,
+  };
+}

@@ -1,0 +1,394 @@
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type Intent, standing } from '../../domain/react.ts';
+import { settingOf } from '../../domain/settings.ts';
+import { type ResourceState, replicaNodes } from '../../domain/state.ts';
+import type { NodeName, Tag } from '../../domain/vocabulary.ts';
+import { replicaFolder } from '../block/replica-paths.ts';
+import type { EngineStatus } from '../engine/control-protocol.ts';
+import type { AgentContext } from './context.ts';
+import { collectPromises } from './promises.ts';
+
+const recoveryTriesMax = 3;
+
+/**
+ * Carries out what the state asks of this node. One resource at a time, in the order of the intents, each as often
+ * as it takes: an intent that failed, or whose engine began anew, is due again. Nothing here decides; what an
+ * engine or a peer answered comes back as a command.
+ */
+export class Reconciler {
+  readonly #context: AgentContext;
+  readonly #done = new Map<Tag, Set<string>>();
+  readonly #running = new Map<Tag, Promise<void>>();
+  readonly #again = new Set<Tag>();
+  readonly #waits = new Map<Tag, { readonly key: string; readonly cancel: () => void }>();
+  /** Failed attempts of a local recovery, by tag. */
+  readonly #tries = new Map<Tag, number>();
+  #closed = false;
+
+  constructor(context: AgentContext) {
+    this.#context = context;
+  }
+
+  /** The engine began anew: everything is due again. */
+  forget(tag: Tag): void {
+    this.#done.delete(tag);
+  }
+
+  close(): Promise<unknown> {
+    this.#closed = true;
+    for (const { cancel } of this.#waits.values()) cancel();
+    return Promise.all(this.#running.values());
+  }
+
+  /** Looks at the resource anew; while a round runs, another one follows it. */
+  consider(tag: Tag): void {
+    if (this.#closed) return;
+    if (this.#running.has(tag)) {
+      this.#again.add(tag);
+      return;
+    }
+    const round = this.#round(tag).finally(() => {
+      this.#running.delete(tag);
+      if (this.#again.delete(tag)) this.consider(tag);
+    });
+    this.#running.set(tag, round);
+  }
+
+  async #round(tag: Tag): Promise<void> {
+    const { log, options } = this.#context;
+    const intents = this.#intents(tag);
+    const keys = new Set(intents.map((intent) => JSON.stringify(intent)));
+    const done = this.#done.get(tag) ?? new Set<string>();
+    this.#done.set(tag, done);
+    await this.#undo(tag, done, keys);
+    for (const intent of intents) {
+      const key = JSON.stringify(intent);
+      if (this.#closed || done.has(key)) continue;
+      try {
+        if (await this.#perform(intent)) done.add(key);
+      } catch (error) {
+        log.warn(
+          { tag, node: options.node, intent: intent.do, error: String(error) },
+          'an intent is not carried out yet',
+        );
+        await this.#recoveryFailed(tag, intent);
+        return;
+      }
+    }
+  }
+
+  #intents(tag: Tag): Intent[] {
+    const state = this.#context.state();
+    const resource = state.resources[tag];
+    const { node } = this.#context.options;
+    const intents = standing(state, resource, node);
+    if (intents.length === 0 && (this.#done.get(tag)?.size ?? 0) > 0) return [{ do: 'close', tag }];
+    return intents;
+  }
+
+  /** What was carried out and is no longer asked for: a pause ends by a resume, a peer by a disconnect. */
+  async #undo(tag: Tag, done: Set<string>, keys: ReadonlySet<string>): Promise<void> {
+    for (const key of [...done]) {
+      if (keys.has(key)) continue;
+      const intent = JSON.parse(key) as Intent;
+      try {
+        if (intent.do === 'pause')
+          await this.#context.engines.order(tag, { order: 'resume', peer: intent.peer });
+        if (intent.do === 'connect' && !this.#stillPeer(tag, intent.peer)) {
+          await this.#context.engines.order(tag, { order: 'disconnect', peer: intent.peer });
+        }
+        if (intent.do === 'await-confirmation') this.#stopWaiting(tag);
+      } catch (error) {
+        this.#context.log.warn(
+          { tag, intent: intent.do, error: String(error) },
+          'an intent is not taken back yet',
+        );
+        continue;
+      }
+      done.delete(key);
+    }
+  }
+
+  #stillPeer(tag: Tag, peer: NodeName): boolean {
+    return this.#context.state().resources[tag]?.replicas[peer] !== undefined;
+  }
+
+  /** True when it need not be done again while the state asks for it. */
+  async #perform(intent: Intent): Promise<boolean> {
+    const { engines } = this.#context;
+    const { tag } = intent;
+    switch (intent.do) {
+      case 'open':
+        return this.#open(intent);
+      case 'connect':
+        await engines.order(tag, {
+          order: 'connect',
+          peer: intent.peer,
+          endpoints: [intent.at],
+          settings: { mode: intent.mode, asyncLimit: this.#asyncLimit(tag, intent.peer) },
+          paused: this.#context.state().resources[tag]?.mirrors[intent.peer]?.paused != null,
+        });
+        return true;
+      case 'serve':
+        return this.#serve(intent);
+      case 'follow':
+        return this.#follow(tag, intent.epoch);
+      case 'stand-by':
+        return this.#standBy(tag);
+      case 'pause':
+        await engines.order(tag, { order: 'pause', peer: intent.peer, reason: intent.reason });
+        return true;
+      case 'full-resync':
+        await engines.order(tag, { order: 'resync', peer: intent.peer, kind: 'full', force: true });
+        return true;
+      case 'hand-over':
+        return this.#handOver(intent);
+      case 'collect-promises':
+        return this.#collect(tag, intent.epoch);
+      case 'await-confirmation':
+        this.#wait(tag, intent.seconds, JSON.stringify(intent));
+        return true;
+      case 'compare':
+        return this.#compare(intent);
+      case 'become-victim':
+        await this.#leave(tag);
+        return true;
+      case 'recover':
+        return this.#recover(tag, intent.what);
+      case 'propose':
+        await this.#context.submit(intent.command, { tag }, 'policy');
+        return false;
+      case 'close':
+        await engines.order(tag, { order: 'stop' }).catch(() => undefined);
+        await engines.kill(tag);
+        this.#done.delete(tag);
+        return false;
+      default:
+        return intent satisfies never;
+    }
+  }
+
+  async #open(intent: Extract<Intent, { do: 'open' }>): Promise<boolean> {
+    const { engines, options } = this.#context;
+    const { tag } = intent;
+    const { fresh, adopted } = await engines.ensure(tag);
+    const status = await engines.status(tag);
+    if (status?.open) {
+      if (fresh && adopted)
+        await this.#context
+          .submit('node-joined', { host: options.replicate.host }, 'engine')
+          .catch(() => undefined);
+      return true;
+    }
+    const folder = this.#metadataFolder(intent);
+    const marker = join(engines.folder(tag), 'opened');
+    // A replica whose metadata is gone is not made anew silently (FAULTS 20): only the first opening creates.
+    const create = !existsSync(marker);
+    const resource = this.#context.state().resources[tag];
+    const isFirst =
+      resource !== undefined && resource.id === intent.resource && resource.id.startsWith(`${options.node}/`);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    await engines.order(tag, {
+      order: 'open',
+      cluster: options.cluster,
+      tag,
+      resource: intent.resource,
+      node: options.node,
+      volumes: intent.volumes.map(({ name, path }) => ({ name, path })),
+      folder,
+      intentLogs: intent.bitmap === 'none' ? 'none' : (intent.bitmap ?? folder),
+      keyFile: options.keyFile,
+      listen: intent.replication,
+      settings: { heartbeatMs: options.heartbeatMs, lostAfter: options.lostAfter },
+      create,
+      isFirst,
+    });
+    writeFileSync(marker, intent.resource, { mode: 0o600 });
+    await this.#beganAnew(tag, resource);
+    return true;
+  }
+
+  /** `PATH.mk` beside a file; for a device the bitmap folder, by default DIR/r/<8 hex> (REQUIREMENTS 5). */
+  #metadataFolder({ volumes, bitmap, tag }: Extract<Intent, { do: 'open' }>): string {
+    const path = volumes[0]?.path ?? '';
+    const { engines, options } = this.#context;
+    const byDefault = join(options.dir, 'r', basename(engines.folder(tag)));
+    return replicaFolder(
+      path,
+      statSync(path).isBlockDevice(),
+      bitmap === null || bitmap === 'none' ? byDefault : bitmap,
+    );
+  }
+
+  /** A target whose engine began anew cannot know what it missed until it meets the source (rule 10). */
+  async #beganAnew(tag: Tag, resource: ResourceState | undefined): Promise<void> {
+    const { node } = this.#context.options;
+    const source = resource?.reigns[0]?.node ?? resource?.lastOwner?.node;
+    if (source === undefined || source === node || resource?.replicas[node]?.away) return;
+    await this.#context.submit(
+      'peer-disconnected',
+      { tag, source, target: node, why: 'restarted', away: true },
+      'engine',
+    );
+  }
+
+  async #serve(intent: Extract<Intent, { do: 'serve' }>): Promise<boolean> {
+    const { engines, options } = this.#context;
+    const { tag, epoch } = intent;
+    const status = await engines.status(tag);
+    const resource = this.#context.state().resources[tag];
+    if (!status?.replica || !resource) return false;
+    if (status.replica.serving && status.replica.epoch === epoch) {
+      await this.#served(tag, epoch, status);
+      return true;
+    }
+    // A reign that had begun before this engine did: it may have ended meanwhile (rule 9).
+    if (resource.entering?.epoch !== epoch && !this.#recovering(resource)) {
+      await this.#context.submit('return', { tag }, 'policy');
+      return false;
+    }
+    await engines.order(tag, {
+      order: 'serve',
+      epoch,
+      force: resource.entering?.why === 'forced',
+      without: this.#absent(resource),
+    });
+    await engines.order(tag, { order: 'flags', lastOwner: true, dataCorrupt: false });
+    await this.#served(tag, epoch, await engines.status(tag));
+    this.#context.log.info({ tag, node: options.node, epoch }, 'in service');
+    return true;
+  }
+
+  /** The same agent saw its engine die and starts it again in place: nobody could take over meanwhile (rule 24). */
+  #recovering(resource: ResourceState): boolean {
+    return resource.replicas[this.#context.options.node]?.failed != null;
+  }
+
+  #absent(resource: ResourceState): NodeName[] {
+    const { node } = this.#context.options;
+    const { nodes } = this.#context.state();
+    return replicaNodes(resource).filter((peer) => {
+      if (peer === node) return false;
+      return nodes[peer]?.alive === false || resource.replicas[peer]?.knowsOutOfSync === true;
+    });
+  }
+
+  async #served(tag: Tag, epoch: number, status: EngineStatus | null): Promise<void> {
+    const resource = this.#context.state().resources[tag];
+    if (resource?.entering?.epoch !== epoch) return;
+    await this.#context.submit('served', { tag, epoch, device: status?.replica?.exports ?? [] }, 'engine');
+  }
+
+  async #follow(tag: Tag, epoch: number): Promise<boolean> {
+    if (!(await this.#notServing(tag))) return false;
+    const status = await this.#context.engines.status(tag);
+    const handed = status?.replica?.handedTo;
+    if (status?.replica?.role !== 'target' || (handed && handed.epoch >= epoch)) {
+      await this.#context.engines.order(tag, { order: 'flags', lastOwner: false, dataCorrupt: false });
+    }
+    await this.#context.engines.order(tag, { order: 'become-target', epoch });
+    return true;
+  }
+
+  async #standBy(tag: Tag): Promise<boolean> {
+    return this.#notServing(tag);
+  }
+
+  /** Never undoes a serving source by itself: it ends the reign that its own word has ended, else it says so. */
+  async #notServing(tag: Tag): Promise<boolean> {
+    const { engines, options } = this.#context;
+    const status = await engines.status(tag);
+    if (!status?.replica?.serving) return true;
+    const replica = this.#context.state().resources[tag]?.replicas[options.node];
+    const ended = (replica?.leftEpoch ?? 0) >= status.replica.epoch || replica?.victimOf != null;
+    if (ended) {
+      await this.#leave(tag);
+      return true;
+    }
+    await this.#context.submit('superseded', { tag }, 'engine');
+    return false;
+  }
+
+  async #leave(tag: Tag): Promise<void> {
+    await this.#context.engines.order(tag, { order: 'leave-service' });
+  }
+
+  async #handOver({ tag, to, epoch }: Extract<Intent, { do: 'hand-over' }>): Promise<boolean> {
+    try {
+      await this.#context.engines.order(tag, { order: 'hand-over', to, epoch });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      await this.#context.submit('switchover-stopped', { tag, step: 3, why }, 'engine');
+      return true;
+    }
+    await this.#context.submit('handed-over', { tag, to, epoch }, 'engine');
+    return true;
+  }
+
+  async #collect(tag: Tag, epoch: number): Promise<boolean> {
+    const resource = this.#context.state().resources[tag];
+    if (!resource) return true;
+    const answers = await collectPromises(this.#context, resource, epoch);
+    await this.#context.submit('promises-collected', { tag, epoch, answers }, 'engine');
+    return true;
+  }
+
+  #wait(tag: Tag, seconds: number, key: string): void {
+    if (this.#waits.get(tag)?.key === key) return;
+    this.#stopWaiting(tag);
+    const timer = this.#context.clock.after(seconds * 1000, () => {
+      this.#waits.delete(tag);
+      void this.#context.submit('confirmation-timed-out', { tag }, 'policy');
+    });
+    this.#waits.set(tag, { key, cancel: () => timer.cancel() });
+  }
+
+  #stopWaiting(tag: Tag): void {
+    this.#waits.get(tag)?.cancel();
+    this.#waits.delete(tag);
+  }
+
+  /**
+   * Rule 12. A node that wrote says so and goes on; one that did not freezes first, so that nothing is acknowledged
+   * between the decision and its leaving, and looks again.
+   */
+  async #compare({ tag, wrote }: Extract<Intent, { do: 'compare' }>): Promise<boolean> {
+    const { node } = this.#context.options;
+    const iWrote = wrote.includes(node);
+    if (!iWrote) await this.#leave(tag);
+    await this.#context.submit('settle-conflict', { tag, wrote: [...wrote], related: true }, 'engine');
+    return true;
+  }
+
+  async #recover(tag: Tag, what: string): Promise<boolean> {
+    const { engines } = this.#context;
+    let ok = false;
+    try {
+      if (!engines.isRunning(tag)) await engines.ensure(tag);
+      const status = await engines.status(tag);
+      ok = status?.open === true && status.replica?.failed == null;
+    } catch {
+      ok = false;
+    }
+    if (ok) this.#tries.delete(tag);
+    await this.#context.submit('local-recovery-ended', { tag, what, ok }, 'engine');
+    return true;
+  }
+
+  /** Local recovery is tried a few times; then rule 15 says what follows. */
+  async #recoveryFailed(tag: Tag, { do: what }: Intent): Promise<void> {
+    const resource = this.#context.state().resources[tag];
+    if (!resource || !this.#recovering(resource) || (what !== 'open' && what !== 'serve')) return;
+    const tries = (this.#tries.get(tag) ?? 0) + 1;
+    this.#tries.set(tag, tries);
+    if (tries !== recoveryTriesMax) return;
+    const failed = resource.replicas[this.#context.options.node]?.failed ?? what;
+    await this.#context.submit('local-recovery-ended', { tag, what: failed, ok: false }, 'engine');
+  }
+
+  #asyncLimit(tag: Tag, peer: NodeName): number {
+    const { settings } = this.#context.state();
+    return settingOf(settings, { tag, node: this.#context.options.node, peer }, 'async-limit') ?? 256;
+  }
+}
