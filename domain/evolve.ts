@@ -38,7 +38,7 @@ type ResourceRecipe<T extends EventType> = (
 ) => void;
 
 export function apply(state: ClusterState, event: AnyEvent): void {
-  if (event.command !== null) noteCommand(state, event);
+  if (event.command !== null && event.actor.via !== 'engine') noteCommand(state, event);
   if (event.type === 'unknown') {
     const resource = event.resource === null ? undefined : state.resources[event.resource];
     if (resource) resource.unknownEvent = event.id;

@@ -1,0 +1,288 @@
+import { randomUUID } from 'node:crypto';
+import type { Command, CommandName } from '../../domain/commands.ts';
+import { commandSchemas, isOperatorCommand } from '../../domain/commands.ts';
+import { decide } from '../../domain/decide.ts';
+import type { EventEnvelope, Heads } from '../../domain/envelope.ts';
+import type { Actor } from '../../domain/events.ts';
+import { standing } from '../../domain/react.ts';
+import { reigns } from '../../domain/state.ts';
+import { type NodeName, regionSize, type Tag } from '../../domain/vocabulary.ts';
+import { CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
+import type { Journal } from '../../journal/journal.ts';
+import type { AgentBus } from '../bus/bus.ts';
+import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
+import type { Clock, Timer } from '../engine/clock.ts';
+import type { Notice, NumberedObservation } from '../engine/control-protocol.ts';
+import { type AgentContext, type AgentOptions, type SubmitResult, silenceMs } from './context.ts';
+import { fromNotice, fromObservation, fromStatus, type Observed } from './engine-observations.ts';
+import { EngineRoom } from './engine-room.ts';
+import { gatherFacts } from './facts.ts';
+import { type Change, History } from './history.ts';
+import { answerQuestion } from './inbox.ts';
+import { CommandIntake } from './intake.ts';
+import { JournalExchange } from './journal-exchange.ts';
+import { Liveness } from './liveness.ts';
+import type { AgentLog, Engines, Host } from './ports.ts';
+import { Reconciler } from './reconcile.ts';
+import { ViewPublisher } from './view-publisher.ts';
+
+export interface AgentPorts {
+  readonly journal: Journal;
+  readonly bus: AgentBus;
+  readonly engines: Engines;
+  readonly host: Host;
+  readonly clock: Clock;
+  readonly log: AgentLog;
+  /** Milliseconds since 1970. */
+  readonly wallNow: () => number;
+}
+
+/**
+ * One node, wired (DESIGN 1): command → decide → event → journal → replicate; event → state → intents → engine; what
+ * the engine and the network show comes back as commands.
+ */
+export class Agent {
+  readonly context: AgentContext;
+  readonly history = new History();
+  readonly #options: AgentOptions;
+  readonly #ports: AgentPorts;
+  readonly #loop: CommandLoop;
+  readonly #reconciler: Reconciler;
+  readonly #exchange: JournalExchange;
+  readonly #views: ViewPublisher;
+  readonly #intake: CommandIntake;
+  readonly #engines: EngineRoom;
+  readonly #liveness: Liveness;
+  readonly #silent = new Set<NodeName>();
+  #tick: Timer | null = null;
+  #closed = false;
+
+  constructor(options: AgentOptions, ports: AgentPorts) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#engines = new EngineRoom(ports.engines);
+    this.#liveness = new Liveness(options.node);
+    this.context = {
+      options,
+      bus: ports.bus,
+      engines: this.#engines,
+      host: ports.host,
+      clock: ports.clock,
+      liveness: this.#liveness,
+      log: ports.log,
+      wallNow: ports.wallNow,
+      state: () => this.history.state,
+      submit: (command, body, via) => this.#submit(command, body, via),
+      wouldAllow: (command, body) => this.#wouldAllow(command, body),
+    };
+    this.#loop = new CommandLoop({
+      journal: ports.journal,
+      state: () => this.history.state,
+      factsFor: (command) => gatherFacts(this.context, command),
+    });
+    this.#reconciler = new Reconciler(this.context);
+    this.#exchange = new JournalExchange(ports.journal, ports.bus, ports.clock, ports.log);
+    this.#views = new ViewPublisher(this.history, this.context);
+    this.#intake = new CommandIntake(this.context, this.#loop, this.history, ports.journal);
+  }
+
+  /** Folds the journal, takes up the bus, and carries out what the state asks of this node. */
+  async start(): Promise<void> {
+    const { journal, bus } = this.#ports;
+    for await (const batch of journal.replay()) this.history.add(batch);
+    journal.onStored((events) => this.#stored(events));
+    this.#engines.listen({
+      observed: (tag, observation) => this.#observed(tag, observation),
+      noticed: (tag, notice) => this.#noticed(tag, notice),
+      gone: (tag) => this.#engineGone(tag),
+    });
+    bus.subscribeHeartbeats((heartbeat) => {
+      this.#liveness.heartbeat(heartbeat.node, heartbeat.heard, this.#ports.clock.nowMs());
+      this.#exchange.announced(heartbeat.node, heartbeat.heads);
+    });
+    bus.answer((question, from) => answerQuestion(this.context, question, from));
+    this.#exchange.start();
+    this.#intake.start();
+    await this.#join();
+    for (const tag of Object.keys(this.history.state.resources)) this.#reconciler.consider(tag as Tag);
+    this.#beat();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#tick?.cancel();
+    await this.#reconciler.close();
+    this.#exchange.close();
+  }
+
+  /** A command of a person, over the local socket or the bus. */
+  command(issued: IssuedCommand, timeoutMs: number): Promise<CommandReply> {
+    return this.#intake.handle(issued, timeoutMs);
+  }
+
+  // What has happened
+
+  #stored(events: readonly EventEnvelope[]): void {
+    const change = this.history.add(events);
+    this.#exchange.stored(events.filter(({ node }) => node === this.#options.node));
+    this.#changed(change);
+  }
+
+  #changed(change: Change): void {
+    this.#views.changed(change);
+    this.#intake.changed(change);
+    for (const tag of touched(change)) this.#reconciler.consider(tag);
+  }
+
+  async #join(): Promise<void> {
+    const { node, replicate } = this.#options;
+    if (!this.history.state.nodes[node]) await this.#submit('node-joined', { host: replicate.host }, 'engine');
+    else await this.#submit('node-heard', { node, restarted: true }, 'engine');
+  }
+
+  async #observed(tag: Tag, observation: NumberedObservation): Promise<void> {
+    const resource = this.history.state.resources[tag];
+    if (!resource) return;
+    const regions = (resource.replicas[this.#options.node]?.volumes ?? []).reduce(
+      (sum, { byteSize }) => sum + Math.ceil(byteSize / regionSize),
+      0,
+    );
+    const observed = fromObservation(observation, resource, this.#options.node, regions);
+    // Journaled before it is acknowledged to the engine: none is lost, a repeated one is told by its number.
+    if (observed) await this.#submitObserved(tag, observed, `${tag}/${observation.observation}/${observation.at}`);
+  }
+
+  #noticed(tag: Tag, notice: Notice): void {
+    const resource = this.history.state.resources[tag];
+    if (!resource) return;
+    if (notice.notice === 'stalled') {
+      void this.#askToRecord(tag, notice.peer);
+      return;
+    }
+    const observed = fromNotice(notice, resource, this.#options.node);
+    if (observed) void this.#submitObserved(tag, observed);
+    if (notice.notice === 'connected') void this.#compareWithEngine(tag);
+  }
+
+  #submitObserved(tag: Tag, observed: Observed, id?: string): Promise<SubmitResult> {
+    return this.#submit(observed.command, { tag, ...observed.body }, 'engine', id);
+  }
+
+  /** The link to the target is down or it answers no write: it is asked over the bus (REQUIREMENTS 2.3). */
+  async #askToRecord(tag: Tag, peer: NodeName): Promise<void> {
+    const epoch = this.history.state.resources[tag]?.reigns.find(({ node }) => node === this.#options.node)?.epoch;
+    if (epoch === undefined) return;
+    try {
+      const answer = await this.#ports.bus.ask(peer, { question: 'record-out-of-sync', tag, epoch }, silenceMs(this.#options));
+      if (answer['recorded'] === true) await this.#engines.order(tag, { order: 'peer-recorded-out-of-sync', peer });
+    } catch (error) {
+      this.#ports.log.warn({ tag, peer, error: String(error) }, 'the target could not be asked to record itself out of sync');
+    }
+  }
+
+  #engineGone(tag: Tag): void {
+    if (this.#closed) return;
+    this.#reconciler.forget(tag);
+    const resource = this.history.state.resources[tag];
+    this.#ports.log.error({ tag }, 'the engine is gone');
+    if (resource && resource.phase !== 'deleted') void this.#submit('local-failure', { tag, what: 'the engine died' }, 'engine');
+  }
+
+  // The pulse
+
+  #beat(): void {
+    if (this.#closed) return;
+    void this.#pulse().finally(() => {
+      if (!this.#closed) this.#tick = this.#ports.clock.after(this.#options.heartbeatMs, () => this.#beat());
+    });
+  }
+
+  async #pulse(): Promise<void> {
+    const { bus, journal, clock } = this.#ports;
+    await Promise.all(this.#engines.tags().map((tag) => this.#compareWithEngine(tag)));
+    bus.publishHeartbeat({ heads: journal.heads() as Heads, heard: this.#liveness.heardForHeartbeat(clock.nowMs()) });
+    this.#exchange.tick();
+    await this.#watchNodes();
+    this.#retry();
+  }
+
+  /** Asks the engine how it is: what it heard on its links is a sign of life, and what differs is journaled. */
+  async #compareWithEngine(tag: Tag): Promise<void> {
+    const status = await this.#engines.status(tag).catch(() => null);
+    const resource = this.history.state.resources[tag];
+    if (!status || !resource) return;
+    const nowMs = this.#ports.clock.nowMs();
+    for (const { peer, heardMsAgo } of status.peers) if (heardMsAgo !== null) this.#liveness.heard(peer, nowMs, heardMsAgo);
+    for (const observed of fromStatus(status, resource, this.#options.node)) await this.#submitObserved(tag, observed);
+  }
+
+  /** Lost and heard again, each journaled once by each node that finds it. */
+  async #watchNodes(): Promise<void> {
+    const nowMs = this.#ports.clock.nowMs();
+    const silence = silenceMs(this.#options);
+    for (const node of this.#liveness.known()) {
+      const heard = this.#liveness.heardBy(node, nowMs, silence).length > 0;
+      const journaledAlive = this.history.state.nodes[node]?.alive;
+      if (!heard && !this.#silent.has(node)) {
+        this.#silent.add(node);
+        await this.#lost(node, this.#liveness.heardMsAgo(node, nowMs) ?? silence);
+      } else if (heard && (this.#silent.delete(node) || journaledAlive === false)) {
+        await this.#submit('node-heard', { node, restarted: false }, 'engine');
+      }
+    }
+  }
+
+  async #lost(node: NodeName, silentMs: number): Promise<void> {
+    await this.#submit('node-silent', { node, silentMs }, 'engine');
+    for (const resource of Object.values(this.history.state.resources)) {
+      if (!reigns(resource, this.#options.node) || !resource.replicas[node]) continue;
+      await this.#engines.order(resource.tag, { order: 'peer-lost', peer: node }).catch(() => undefined);
+    }
+  }
+
+  /** What could not be done, or was refused for a reason that passes, is tried again with each heartbeat. */
+  #retry(): void {
+    const { state } = this.history;
+    for (const resource of Object.values(state.resources)) {
+      if (standing(state, resource, this.#options.node).length > 0) this.#reconciler.consider(resource.tag);
+    }
+  }
+
+  // Deciding for this node itself
+
+  async #submit(name: CommandName, body: Readonly<Record<string, unknown>>, via: Actor['via'], id?: string): Promise<SubmitResult> {
+    if (this.#closed) return { ok: false, code: 'closed' };
+    const command = this.#commandOf(name, body, via, id);
+    try {
+      return submitResult(await this.#loop.execute(command));
+    } catch (error) {
+      this.#ports.log.error({ command: name, error: String(error) }, 'the journal did not take a decision');
+      return { ok: false, code: 'write-failed' };
+    }
+  }
+
+  async #wouldAllow(name: CommandName, body: Readonly<Record<string, unknown>>): Promise<SubmitResult> {
+    const command = this.#commandOf(name, body, 'policy');
+    const decision = decide(this.history.state, command, await gatherFacts(this.context, command));
+    return decision.kind === 'accepted' ? { ok: true } : { ok: false, code: decision.refusal.code };
+  }
+
+  #commandOf(name: CommandName, body: Readonly<Record<string, unknown>>, via: Actor['via'], id?: string): Command {
+    const args = commandSchemas[name].parse(body) as object;
+    const actor = { id: this.#options.node, via, verified: true };
+    const prefix = isOperatorCommand(name) ? 'policy' : via;
+    return { ...args, command: name, id: `${prefix}/${this.#options.node}/${id ?? randomUUID()}`, actor, digest: commandDigest(body) } as Command;
+  }
+}
+
+function submitResult(executed: Executed): SubmitResult {
+  return executed.kind === 'refused' ? { ok: false, code: executed.refusal.code } : { ok: true };
+}
+
+/** Resources that the change may have brought something to do for. */
+function touched({ before, after, events, refolded }: Change): Tag[] {
+  const nodes = events.some(({ resource }) => resource === null);
+  if (refolded || nodes) return Object.keys(after.resources) as Tag[];
+  return Object.keys(after.resources).filter((tag) => before.resources[tag] !== after.resources[tag]) as Tag[];
+}
+
