@@ -1,0 +1,180 @@
+import { z } from 'zod';
+import {
+  type Command,
+  CommandHeader,
+  isOperatorCommand,
+  operatorCommandNames,
+  operatorCommands,
+} from '../../domain/commands.ts';
+import type { EventEnvelope } from '../../domain/envelope.ts';
+import type { AnyEvent } from '../../domain/events.ts';
+import { type Refusal, refuse } from '../../domain/refusals.ts';
+import type { NodeName } from '../../domain/vocabulary.ts';
+import { type CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
+import type { Journal } from '../../journal/journal.ts';
+import { BusError } from '../bus/bus.ts';
+import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
+import { CommandName } from '../bus/subjects.ts';
+import type { AgentContext } from './context.ts';
+import { type Addressed, deciderOf } from './decider.ts';
+import type { Change, History } from './history.ts';
+import { answerQuery, queryNames } from './queries.ts';
+
+/** A switchover drains and may copy intent logs; a command that takes longer is asked after by its id. */
+const commandTimeoutMs = 120_000;
+
+type Ended = { readonly ok: true } | { readonly ok: false; readonly why: string };
+
+/**
+ * Commands of people (REQUIREMENTS 5, Bus): checked at this edge, forwarded once to the node that decides, decided,
+ * and answered at their terminal event.
+ */
+export class CommandIntake {
+  readonly #context: AgentContext;
+  readonly #loop: CommandLoop;
+  readonly #history: History;
+  readonly #journal: Journal;
+  readonly #waiting = new Map<string, (ended: Ended) => void>();
+
+  constructor(context: AgentContext, loop: CommandLoop, history: History, journal: Journal) {
+    this.#context = context;
+    this.#loop = loop;
+    this.#history = history;
+    this.#journal = journal;
+  }
+
+  start(): void {
+    const { bus } = this.#context;
+    const endpoints = [...operatorCommandNames, ...queryNames].map((name) => ({
+      command: CommandName.parse(name),
+      ...(isOperatorCommand(name) ? { schema: JSON.stringify(z.toJSONSchema(operatorCommands[name], { unrepresentable: 'any', io: 'input' })) } : {}),
+    }));
+    bus.serveCommands(endpoints, (issued) => this.handle(issued, commandTimeoutMs));
+    bus.serveForwarded((issued) => this.#here(issued, commandTimeoutMs));
+  }
+
+  async handle(issued: IssuedCommand, timeoutMs: number): Promise<CommandReply> {
+    const decider = this.#decider(issued);
+    if (decider === this.#context.options.node) return this.#here(issued, timeoutMs);
+    try {
+      return await this.#context.bus.forward(decider, issued, timeoutMs);
+    } catch (error) {
+      return this.#unreachable(issued, decider, error);
+    }
+  }
+
+  #decider({ command, body }: IssuedCommand): NodeName {
+    const { options } = this.#context;
+    const { state } = this.#history;
+    if (command === 'status' && typeof body['tag'] === 'string') {
+      const reign = state.resources[body['tag']]?.reigns[0]?.node;
+      return reign !== undefined && state.nodes[reign]?.alive ? reign : options.node;
+    }
+    if (!isOperatorCommand(command)) return options.node;
+    return deciderOf(state, command, body as Addressed, options.node);
+  }
+
+  #unreachable(issued: IssuedCommand, decider: NodeName, error: unknown): CommandReply {
+    if (issued.command === 'status') return answerQuery(this.#history, this.#context, this.#journal, issued);
+    const unknown = error instanceof BusError && error.mayHaveHappened;
+    return {
+      ok: false,
+      commandId: issued.body.id,
+      decider,
+      events: [],
+      error: unknown ? 'outcome-unknown' : 'unreachable',
+      message: unknown
+        ? `${decider} took the command and did not answer; ask again with: mirrorkeeper command ${issued.body.id}`
+        : `${decider} decides this, and cannot be reached (${error instanceof Error ? error.message : error})`,
+    };
+  }
+
+  /** Decided by this node. */
+  async #here(issued: IssuedCommand, timeoutMs: number): Promise<CommandReply> {
+    if (!isOperatorCommand(issued.command)) return answerQuery(this.#history, this.#context, this.#journal, issued);
+    const parsed = parseCommand(issued);
+    if ('refusal' in parsed) return this.#refused(issued.body.id, { kind: 'refused', refusal: parsed.refusal, id: null });
+    const { command } = parsed;
+    const ended = this.#ending(command.id);
+    try {
+      return await this.#reply(command, await this.#loop.execute(command), ended.promise, timeoutMs);
+    } catch (error) {
+      const message = `the journal did not take it (${error instanceof Error ? error.message : error}); nobody knows yet whether it counts`;
+      return { ok: false, commandId: command.id, decider: this.#context.options.node, events: [], error: 'outcome-unknown', message };
+    } finally {
+      ended.forget();
+    }
+  }
+
+  async #reply(command: Command, executed: Executed, ended: Promise<Ended>, timeoutMs: number): Promise<CommandReply> {
+    const decider = this.#context.options.node;
+    if (executed.kind === 'refused') return this.#refused(command.id, executed);
+    if (executed.kind === 'planned') {
+      const plan = executed.resyncs.map(({ source, target, kind, bytes }) => ({ source, target, kind, bytes }));
+      const events = executed.events.map(({ type }) => type);
+      return { ok: true, commandId: command.id, decider, events, plan, ...(executed.loss ? { loss: executed.loss, token: executed.token } : {}) };
+    }
+    const events = executed.events.map(({ id }) => id);
+    const outcome = this.#endOf(executed.events, command.id) ?? (await this.#inTime(ended, timeoutMs));
+    if (outcome === 'timeout') {
+      const message = `it goes on; ask again with: mirrorkeeper command ${command.id}`;
+      return { ok: false, commandId: command.id, decider, events, error: 'outcome-unknown', message };
+    }
+    return outcome.ok
+      ? { ok: true, commandId: command.id, decider, events }
+      : { ok: false, commandId: command.id, decider, events, error: 'failed', message: outcome.why };
+  }
+
+  #refused(id: string, { refusal, loss, token, id: eventId }: Extract<Executed, { kind: 'refused' }>): CommandReply {
+    return {
+      ok: false,
+      commandId: id,
+      decider: this.#context.options.node,
+      events: eventId === null ? [] : [eventId],
+      refusal: { id: eventId ?? id, ...refusal },
+      ...(loss ? { loss, token } : {}),
+    };
+  }
+
+  #endOf(events: readonly EventEnvelope[], id: string): Ended | undefined {
+    const known = this.#history.state.commands[id];
+    const failed = events.find(({ type, data }) => type.includes('.command.failed.') && data['commandId'] === id);
+    if (failed) return { ok: false, why: String(failed.data['why']) };
+    return known?.outcome === 'completed' ? { ok: true } : undefined;
+  }
+
+  /** Resolves at the terminal event of the command, whoever wrote it. */
+  #ending(id: string): { promise: Promise<Ended>; forget: () => void } {
+    const promise = new Promise<Ended>((resolve) => this.#waiting.set(id, resolve));
+    return { promise, forget: () => this.#waiting.delete(id) };
+  }
+
+  changed({ events }: Change): void {
+    for (const event of events) this.#terminal(event);
+  }
+
+  #terminal(event: AnyEvent): void {
+    if (event.type === 'command.completed') this.#waiting.get(event.data.commandId)?.({ ok: true });
+    if (event.type === 'command.failed') this.#waiting.get(event.data.commandId)?.({ ok: false, why: event.data.why });
+  }
+
+  #inTime(ended: Promise<Ended>, timeoutMs: number): Promise<Ended | 'timeout'> {
+    return new Promise((resolve) => {
+      const timer = this.#context.clock.after(timeoutMs, () => resolve('timeout'));
+      void ended.then((outcome) => {
+        timer.cancel();
+        resolve(outcome);
+      });
+    });
+  }
+}
+
+/** Names, shapes and sizes are checked here and trusted inside. */
+function parseCommand(issued: IssuedCommand): { readonly command: Command } | { readonly refusal: Refusal } {
+  const { command: name, actor, body } = issued;
+  if (!isOperatorCommand(name)) return { refusal: refuse('invalid-request', `there is no command ${name}`) };
+  const schema = z.strictObject({ ...CommandHeader.shape, ...operatorCommands[name].shape });
+  const parsed = schema.safeParse(body);
+  if (!parsed.success) return { refusal: refuse('invalid-request', z.prettifyError(parsed.error).replaceAll('\n', ' ')) };
+  return { command: { ...parsed.data, command: name, actor, digest: commandDigest(body) } as unknown as Command };
+}

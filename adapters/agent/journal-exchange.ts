@@ -1,0 +1,143 @@
+import { comparePositions, type EventEnvelope, type Heads, parseSeen } from '../../domain/envelope.ts';
+import { EventEnvelope as EnvelopeSchema } from '../../domain/envelope.ts';
+import { NodeName } from '../../domain/vocabulary.ts';
+import type { Journal, LogHead } from '../../journal/journal.ts';
+import { Replication, type ReplicateOrder, replicateDefaults } from '../../journal/replicate.ts';
+import type { AgentBus } from '../bus/bus.ts';
+import type { JournalRecord } from '../bus/messages.ts';
+import type { Clock } from '../engine/clock.ts';
+import type { AgentLog } from './ports.ts';
+
+/**
+ * Carries the logs between this node's journal and the others: own events are published once they are durable,
+ * others' are stored in the order of their log. What was published while nobody listened comes by request, from any
+ * node that has it (DESIGN 2).
+ *
+ * An event is stored only when everything that its writer had seen is stored too. So what lies in the journal can
+ * always be put in its causal order, and no event of this node ever waits for another's.
+ */
+export class JournalExchange {
+  readonly #journal: Journal;
+  readonly #bus: AgentBus;
+  readonly #clock: Clock;
+  readonly #log: AgentLog;
+  readonly #replication: Replication;
+  #storing: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(journal: Journal, bus: AgentBus, clock: Clock, log: AgentLog) {
+    this.#journal = journal;
+    this.#bus = bus;
+    this.#clock = clock;
+    this.#log = log;
+    this.#replication = new Replication({ own: journal.node, ...replicateDefaults }, journal.logs());
+  }
+
+  start(): void {
+    this.#bus.subscribeJournal((record) => {
+      const event = EnvelopeSchema.safeParse(record);
+      if (event.success) this.#carryOut(this.#replication.received([event.data], this.#now()));
+    });
+    this.#bus.serveRanges(async ({ node, incarnation, from, to }) => {
+      const events: EventEnvelope[] = [];
+      for await (const batch of this.#journal.read({ node, incarnation, from, to })) events.push(...batch);
+      return events as unknown as JournalRecord[];
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Own events that have just become durable. */
+  stored(own: readonly EventEnvelope[]): void {
+    if (own.length === 0) return;
+    for (const { node, incarnation, sequence, hash } of own) this.#replication.appended({ node, incarnation, sequence, hash });
+    this.#bus.publishEvents(own as unknown as JournalRecord[]);
+  }
+
+  announced(from: string, heads: Heads): void {
+    const logs = Object.entries(heads).map(([node, head]): LogHead => ({ node, ...head }));
+    this.#carryOut(this.#replication.announced(from, logs, this.#now()));
+  }
+
+  tick(): void {
+    this.#carryOut(this.#replication.tick(this.#now()));
+  }
+
+  #now(): number {
+    return this.#clock.nowMs();
+  }
+
+  #carryOut(orders: readonly ReplicateOrder[]): void {
+    for (const order of orders) {
+      switch (order.type) {
+        case 'request':
+          void this.#request(order);
+          break;
+        case 'store':
+          this.#storing = this.#storing.then(() => this.#store(order.events));
+          break;
+        case 'own-behind':
+          this.#journal.reportSeen(order.head);
+          break;
+        case 'conflict':
+          this.#log.error({ ...order.conflict, from: order.from }, 'two different events have one identity');
+          break;
+        default:
+          order satisfies never;
+      }
+    }
+  }
+
+  async #request({ id, to, range }: Extract<ReplicateOrder, { type: 'request' }>): Promise<void> {
+    const { node, incarnation, from, to: last } = range;
+    const answer = await this.#bus
+      .requestRange(NodeName.parse(to), { node: NodeName.parse(node), incarnation, from, to: last }, replicateDefaults.requestTimeoutMs)
+      .catch(() => []);
+    if (this.#closed) return;
+    const events = answer.map((record) => EnvelopeSchema.safeParse(record)).flatMap(({ data }) => (data ? [data] : []));
+    this.#carryOut(this.#replication.answered(id, events, this.#now()));
+  }
+
+  async #store(events: readonly EventEnvelope[]): Promise<void> {
+    if (this.#closed) return;
+    const { ready, early } = this.#causal(events);
+    try {
+      const received = ready.length > 0 ? await this.#journal.receive(ready) : undefined;
+      for (const { id, message } of received?.rejected ?? []) this.#log.error({ id }, message);
+      if (early || (received && received.stored.length + received.duplicates < ready.length)) this.#replication.restart(this.#journal.logs());
+    } catch (error) {
+      this.#log.error({ error: String(error) }, 'events of other nodes could not be stored');
+      this.#replication.restart(this.#journal.logs());
+    }
+  }
+
+  /** Of a batch the events whose causes are stored or come before them in it; the rest is asked for again. */
+  #causal(events: readonly EventEnvelope[]): { ready: EventEnvelope[]; early: boolean } {
+    const heads = new Map(Object.entries(this.#journal.heads()).map(([node, head]) => [node, head as { incarnation: number; sequence: number }]));
+    const ready: EventEnvelope[] = [];
+    let rest = [...events];
+    for (let before = -1; before !== ready.length; ) {
+      before = ready.length;
+      const waiting: EventEnvelope[] = [];
+      const held = new Set<string>();
+      for (const event of rest) {
+        const seen = (parseSeen(event.seen) ?? []).filter(({ node }) => node !== event.node);
+        const isCaused = seen.every((head) => {
+          const stored = heads.get(head.node);
+          return stored !== undefined && comparePositions(stored, head) >= 0;
+        });
+        if (!isCaused || held.has(event.node)) {
+          held.add(event.node);
+          waiting.push(event);
+          continue;
+        }
+        ready.push(event);
+        heads.set(event.node, event);
+      }
+      rest = waiting;
+    }
+    return { ready, early: rest.length > 0 };
+  }
+}
