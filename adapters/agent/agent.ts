@@ -136,7 +136,8 @@ export class Agent {
 
   async #join(): Promise<void> {
     const { node, replicate } = this.#options;
-    if (!this.history.state.nodes[node]) await this.#submit('node-joined', { host: replicate.host }, 'engine');
+    if (!this.history.state.nodes[node])
+      await this.#submit('node-joined', { host: replicate.host }, 'engine');
     else await this.#submit('node-heard', { node, restarted: true }, 'engine');
   }
 
@@ -149,7 +150,8 @@ export class Agent {
     );
     const observed = fromObservation(observation, resource, this.#options.node, regions);
     // Journaled before it is acknowledged to the engine: none is lost, a repeated one is told by its number.
-    if (observed) await this.#submitObserved(tag, observed, `${tag}/${observation.observation}/${observation.at}`);
+    if (observed)
+      await this.#submitObserved(tag, observed, `${tag}/${observation.observation}/${observation.at}`);
   }
 
   #noticed(tag: Tag, notice: Notice): void {
@@ -170,13 +172,23 @@ export class Agent {
 
   /** The link to the target is down or it answers no write: it is asked over the bus (REQUIREMENTS 2.3). */
   async #askToRecord(tag: Tag, peer: NodeName): Promise<void> {
-    const epoch = this.history.state.resources[tag]?.reigns.find(({ node }) => node === this.#options.node)?.epoch;
+    const epoch = this.history.state.resources[tag]?.reigns.find(
+      ({ node }) => node === this.#options.node,
+    )?.epoch;
     if (epoch === undefined) return;
     try {
-      const answer = await this.#ports.bus.ask(peer, { question: 'record-out-of-sync', tag, epoch }, silenceMs(this.#options));
-      if (answer['recorded'] === true) await this.#engines.order(tag, { order: 'peer-recorded-out-of-sync', peer });
+      const answer = await this.#ports.bus.ask(
+        peer,
+        { question: 'record-out-of-sync', tag, epoch },
+        silenceMs(this.#options),
+      );
+      if (answer['recorded'] === true)
+        await this.#engines.order(tag, { order: 'peer-recorded-out-of-sync', peer });
     } catch (error) {
-      this.#ports.log.warn({ tag, peer, error: String(error) }, 'the target could not be asked to record itself out of sync');
+      this.#ports.log.warn(
+        { tag, peer, error: String(error) },
+        'the target could not be asked to record itself out of sync',
+      );
     }
   }
 
@@ -185,7 +197,8 @@ export class Agent {
     this.#reconciler.forget(tag);
     const resource = this.history.state.resources[tag];
     this.#ports.log.error({ tag }, 'the engine is gone');
-    if (resource && resource.phase !== 'deleted') void this.#submit('local-failure', { tag, what: 'the engine died' }, 'engine');
+    if (resource && resource.phase !== 'deleted')
+      void this.#submit('local-failure', { tag, what: 'the engine died' }, 'engine');
   }
 
   // The pulse
@@ -200,7 +213,10 @@ export class Agent {
   async #pulse(): Promise<void> {
     const { bus, journal, clock } = this.#ports;
     await Promise.all(this.#engines.tags().map((tag) => this.#compareWithEngine(tag)));
-    bus.publishHeartbeat({ heads: journal.heads() as Heads, heard: this.#liveness.heardForHeartbeat(clock.nowMs()) });
+    bus.publishHeartbeat({
+      heads: journal.heads() as Heads,
+      heard: this.#liveness.heardForHeartbeat(clock.nowMs()),
+    });
     this.#exchange.tick();
     await this.#watchNodes();
     this.#retry();
@@ -212,8 +228,10 @@ export class Agent {
     const resource = this.history.state.resources[tag];
     if (!status || !resource) return;
     const nowMs = this.#ports.clock.nowMs();
-    for (const { peer, heardMsAgo } of status.peers) if (heardMsAgo !== null) this.#liveness.heard(peer, nowMs, heardMsAgo);
-    for (const observed of fromStatus(status, resource, this.#options.node)) await this.#submitObserved(tag, observed);
+    for (const { peer, heardMsAgo } of status.peers)
+      if (heardMsAgo !== null) this.#liveness.heard(peer, nowMs, heardMsAgo);
+    for (const observed of fromStatus(status, resource, this.#options.node))
+      await this.#submitObserved(tag, observed);
   }
 
   /** Lost and heard again, each journaled once by each node that finds it. */
@@ -250,7 +268,12 @@ export class Agent {
 
   // Deciding for this node itself
 
-  async #submit(name: CommandName, body: Readonly<Record<string, unknown>>, via: Actor['via'], id?: string): Promise<SubmitResult> {
+  async #submit(
+    name: CommandName,
+    body: Readonly<Record<string, unknown>>,
+    via: Actor['via'],
+    id?: string,
+  ): Promise<SubmitResult> {
     if (this.#closed) return { ok: false, code: 'closed' };
     const command = this.#commandOf(name, body, via, id);
     try {
@@ -267,11 +290,22 @@ export class Agent {
     return decision.kind === 'accepted' ? { ok: true } : { ok: false, code: decision.refusal.code };
   }
 
-  #commandOf(name: CommandName, body: Readonly<Record<string, unknown>>, via: Actor['via'], id?: string): Command {
+  #commandOf(
+    name: CommandName,
+    body: Readonly<Record<string, unknown>>,
+    via: Actor['via'],
+    id?: string,
+  ): Command {
     const args = commandSchemas[name].parse(body) as object;
     const actor = { id: this.#options.node, via, verified: true };
     const prefix = isOperatorCommand(name) ? 'policy' : via;
-    return { ...args, command: name, id: `${prefix}/${this.#options.node}/${id ?? randomUUID()}`, actor, digest: commandDigest(body) } as Command;
+    return {
+      ...args,
+      command: name,
+      id: `${prefix}/${this.#options.node}/${id ?? randomUUID()}`,
+      actor,
+      digest: commandDigest(body),
+    } as unknown as Command;
   }
 }
 
@@ -283,6 +317,7 @@ function submitResult(executed: Executed): SubmitResult {
 function touched({ before, after, events, refolded }: Change): Tag[] {
   const nodes = events.some(({ resource }) => resource === null);
   if (refolded || nodes) return Object.keys(after.resources) as Tag[];
-  return Object.keys(after.resources).filter((tag) => before.resources[tag] !== after.resources[tag]) as Tag[];
+  return Object.keys(after.resources).filter(
+    (tag) => before.resources[tag] !== after.resources[tag],
+  ) as Tag[];
 }
-

@@ -8,11 +8,14 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   watch,
+  writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Tag } from '../../domain/vocabulary.ts';
+import { replicaFolder } from '../block/replica-paths.ts';
 import { EngineClient } from './engine-client.ts';
 import type { Engine, EngineListener, Engines } from './ports.ts';
 
@@ -41,12 +44,39 @@ export class EngineProcesses implements Engines {
     }
   }
 
-  folder(tag: Tag): string {
+  home(
+    tag: Tag,
+    firstVolumePath: string,
+    bitmapFolder: string | null,
+  ): { folder: string; wasOpened: boolean } {
+    const byDefault = join(this.#dir, 'r', basename(this.#folder(tag)));
+    const folder = replicaFolder(
+      firstVolumePath,
+      statSync(firstVolumePath).isBlockDevice(),
+      bitmapFolder ?? byDefault,
+    );
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return { folder, wasOpened: existsSync(this.#marker(tag)) };
+  }
+
+  noteOpened(tag: Tag): void {
+    writeFileSync(this.#marker(tag), tag, { mode: 0o600 });
+  }
+
+  forget(tag: Tag): void {
+    rmSync(this.#marker(tag), { force: true });
+  }
+
+  #marker(tag: Tag): string {
+    return join(this.#folder(tag), 'opened');
+  }
+
+  #folder(tag: Tag): string {
     return join(this.#dir, 'e', createHash('sha256').update(tag).digest('hex').slice(0, 8));
   }
 
   async run(tag: Tag, listener: EngineListener): Promise<{ engine: Engine; adopted: boolean }> {
-    const socket = join(this.folder(tag), 'ctl.sock');
+    const socket = join(this.#folder(tag), 'ctl.sock');
     const running = await EngineClient.connect(socket, listener).catch(() => undefined);
     if (running) return { engine: this.#keep(tag, running), adopted: true };
     await this.kill(tag);
@@ -61,7 +91,7 @@ export class EngineProcesses implements Engines {
   }
 
   async #start(tag: Tag, socket: string): Promise<void> {
-    const folder = this.folder(tag);
+    const folder = this.#folder(tag);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     rmSync(socket, { force: true });
     const appeared = appears(folder, 'ctl.sock');
@@ -89,7 +119,7 @@ export class EngineProcesses implements Engines {
   async kill(tag: Tag): Promise<void> {
     this.#clients.get(tag)?.close();
     this.#clients.delete(tag);
-    for (const pid of pidsOf(this.folder(tag))) {
+    for (const pid of pidsOf(this.#folder(tag))) {
       process.kill(pid, 'SIGKILL');
       await gone(pid);
     }

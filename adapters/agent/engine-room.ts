@@ -31,8 +31,16 @@ export class EngineRoom {
     this.#events = events;
   }
 
-  folder(tag: Tag): string {
-    return this.#engines.folder(tag);
+  home(
+    tag: Tag,
+    firstVolumePath: string,
+    bitmapFolder: string | null,
+  ): { folder: string; wasOpened: boolean } {
+    return this.#engines.home(tag, firstVolumePath, bitmapFolder);
+  }
+
+  noteOpened(tag: Tag): void {
+    this.#engines.noteOpened(tag);
   }
 
   isRunning(tag: Tag): boolean {
@@ -102,9 +110,10 @@ export class EngineRoom {
     return this.#running.get(tag)?.status ?? null;
   }
 
-  /** Ends the process for certain. */
-  async kill(tag: Tag): Promise<void> {
+  /** The replica is no more: ends its engine for certain and forgets it. */
+  async remove(tag: Tag): Promise<void> {
     this.#running.delete(tag);
     await this.#engines.kill(tag);
+    this.#engines.forget(tag);
   }
 }

@@ -1,4 +1,3 @@
-import { realpath } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Command } from '../../domain/commands.ts';
 import type { Facts, PathFact, ReplicaFact } from '../../domain/facts.ts';
@@ -140,7 +139,7 @@ async function protectedPaths(context: AgentContext, tag: Tag): Promise<Map<stri
   for (const resource of Object.values(context.state().resources)) {
     if (resource.phase === 'deleted') continue;
     for (const { path } of resource.replicas[context.options.node]?.volumes ?? []) {
-      const real = await realpath(path).catch(() => path);
+      const real = await context.host.realPath(path);
       taken.set(real, resource.tag === tag ? 'a replica of this resource' : `a volume of ${resource.tag}`);
     }
   }

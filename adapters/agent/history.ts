@@ -4,7 +4,7 @@ import type { AnyEvent } from '../../domain/events.ts';
 import { evolve } from '../../domain/evolve.ts';
 import { type ClusterState, emptyState } from '../../domain/state.ts';
 import { readEvent } from '../../journal/read-event.ts';
-import { upcast, type Upcasters } from '../../journal/upcast.ts';
+import { type Upcasters, upcast } from '../../journal/upcast.ts';
 
 /** States are kept at this distance, so that an event that comes late refolds no more than it must. */
 const checkpointEvery = 256;
@@ -61,6 +61,7 @@ export class History {
   #fold(event: AnyEvent): void {
     this.#state = evolve(this.#state, event);
     this.#folded += 1;
-    if (this.#folded % checkpointEvery === 0) this.#checkpoints.push({ place: this.#folded, state: this.#state });
+    if (this.#folded % checkpointEvery === 0)
+      this.#checkpoints.push({ place: this.#folded, state: this.#state });
   }
 }

@@ -8,10 +8,19 @@ import { givePromise, PromiseQuestion } from './promises.ts';
 /** The source asks a target that it cannot reach on the link to record itself out of sync (REQUIREMENTS 2.3). */
 const RecordQuestion = z.object({ question: z.literal('record-out-of-sync'), tag: Tag, epoch: Epoch });
 
-const AgentQuestion = z.discriminatedUnion('question', [PromiseQuestion, InspectQuestion, ReplicaQuestion, RecordQuestion]);
+const AgentQuestion = z.discriminatedUnion('question', [
+  PromiseQuestion,
+  InspectQuestion,
+  ReplicaQuestion,
+  RecordQuestion,
+]);
 
 /** What another agent asks this one. A question that is not understood is an error: no answer is better than a wrong one. */
-export async function answerQuestion(context: AgentContext, question: Question, from: NodeName): Promise<Answer> {
+export async function answerQuestion(
+  context: AgentContext,
+  question: Question,
+  from: NodeName,
+): Promise<Answer> {
   const asked = AgentQuestion.parse(question);
   switch (asked.question) {
     case 'promise':
@@ -24,7 +33,11 @@ export async function answerQuestion(context: AgentContext, question: Question, 
       return { replica };
     }
     case 'record-out-of-sync':
-      await context.engines.order(asked.tag, { order: 'record-out-of-sync', source: from, epoch: asked.epoch });
+      await context.engines.order(asked.tag, {
+        order: 'record-out-of-sync',
+        source: from,
+        epoch: asked.epoch,
+      });
       return { recorded: true };
     default:
       return asked satisfies never;

@@ -14,7 +14,7 @@ import { type CommandLoop, commandDigest, type Executed } from '../../journal/ex
 import type { Journal } from '../../journal/journal.ts';
 import { BusError } from '../bus/bus.ts';
 import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
-import { CommandName } from '../bus/subjects.ts';
+import { CommandToken } from '../bus/subjects.ts';
 import type { AgentContext } from './context.ts';
 import { type Addressed, deciderOf } from './decider.ts';
 import type { Change, History } from './history.ts';
@@ -46,8 +46,14 @@ export class CommandIntake {
   start(): void {
     const { bus } = this.#context;
     const endpoints = [...operatorCommandNames, ...queryNames].map((name) => ({
-      command: CommandName.parse(name),
-      ...(isOperatorCommand(name) ? { schema: JSON.stringify(z.toJSONSchema(operatorCommands[name], { unrepresentable: 'any', io: 'input' })) } : {}),
+      command: CommandToken.parse(name),
+      ...(isOperatorCommand(name)
+        ? {
+            schema: JSON.stringify(
+              z.toJSONSchema(operatorCommands[name], { unrepresentable: 'any', io: 'input' }),
+            ),
+          }
+        : {}),
     }));
     bus.serveCommands(endpoints, (issued) => this.handle(issued, commandTimeoutMs));
     bus.serveForwarded((issued) => this.#here(issued, commandTimeoutMs));
@@ -91,28 +97,54 @@ export class CommandIntake {
 
   /** Decided by this node. */
   async #here(issued: IssuedCommand, timeoutMs: number): Promise<CommandReply> {
-    if (!isOperatorCommand(issued.command)) return answerQuery(this.#history, this.#context, this.#journal, issued);
+    if (!isOperatorCommand(issued.command))
+      return answerQuery(this.#history, this.#context, this.#journal, issued);
     const parsed = parseCommand(issued);
-    if ('refusal' in parsed) return this.#refused(issued.body.id, { kind: 'refused', refusal: parsed.refusal, id: null });
+    if ('refusal' in parsed)
+      return this.#refused(issued.body.id, { kind: 'refused', refusal: parsed.refusal, id: null });
     const { command } = parsed;
     const ended = this.#ending(command.id);
     try {
       return await this.#reply(command, await this.#loop.execute(command), ended.promise, timeoutMs);
     } catch (error) {
       const message = `the journal did not take it (${error instanceof Error ? error.message : error}); nobody knows yet whether it counts`;
-      return { ok: false, commandId: command.id, decider: this.#context.options.node, events: [], error: 'outcome-unknown', message };
+      return {
+        ok: false,
+        commandId: command.id,
+        decider: this.#context.options.node,
+        events: [],
+        error: 'outcome-unknown',
+        message,
+      };
     } finally {
       ended.forget();
     }
   }
 
-  async #reply(command: Command, executed: Executed, ended: Promise<Ended>, timeoutMs: number): Promise<CommandReply> {
+  async #reply(
+    command: Command,
+    executed: Executed,
+    ended: Promise<Ended>,
+    timeoutMs: number,
+  ): Promise<CommandReply> {
     const decider = this.#context.options.node;
     if (executed.kind === 'refused') return this.#refused(command.id, executed);
     if (executed.kind === 'planned') {
-      const plan = executed.resyncs.map(({ source, target, kind, bytes }) => ({ source, target, kind, bytes }));
+      const plan = executed.resyncs.map(({ source, target, kind, bytes }) => ({
+        source,
+        target,
+        kind,
+        bytes,
+      }));
       const events = executed.events.map(({ type }) => type);
-      return { ok: true, commandId: command.id, decider, events, plan, ...(executed.loss ? { loss: executed.loss, token: executed.token } : {}) };
+      return {
+        ok: true,
+        commandId: command.id,
+        decider,
+        events,
+        plan,
+        ...(executed.loss ? { loss: executed.loss, token: executed.token } : {}),
+      };
     }
     const events = executed.events.map(({ id }) => id);
     const outcome = this.#endOf(executed.events, command.id) ?? (await this.#inTime(ended, timeoutMs));
@@ -125,7 +157,10 @@ export class CommandIntake {
       : { ok: false, commandId: command.id, decider, events, error: 'failed', message: outcome.why };
   }
 
-  #refused(id: string, { refusal, loss, token, id: eventId }: Extract<Executed, { kind: 'refused' }>): CommandReply {
+  #refused(
+    id: string,
+    { refusal, loss, token, id: eventId }: Extract<Executed, { kind: 'refused' }>,
+  ): CommandReply {
     return {
       ok: false,
       commandId: id,
@@ -138,7 +173,9 @@ export class CommandIntake {
 
   #endOf(events: readonly EventEnvelope[], id: string): Ended | undefined {
     const known = this.#history.state.commands[id];
-    const failed = events.find(({ type, data }) => type.includes('.command.failed.') && data['commandId'] === id);
+    const failed = events.find(
+      ({ type, data }) => type.includes('.command.failed.') && data['commandId'] === id,
+    );
     if (failed) return { ok: false, why: String(failed.data['why']) };
     return known?.outcome === 'completed' ? { ok: true } : undefined;
   }
@@ -155,7 +192,8 @@ export class CommandIntake {
 
   #terminal(event: AnyEvent): void {
     if (event.type === 'command.completed') this.#waiting.get(event.data.commandId)?.({ ok: true });
-    if (event.type === 'command.failed') this.#waiting.get(event.data.commandId)?.({ ok: false, why: event.data.why });
+    if (event.type === 'command.failed')
+      this.#waiting.get(event.data.commandId)?.({ ok: false, why: event.data.why });
   }
 
   #inTime(ended: Promise<Ended>, timeoutMs: number): Promise<Ended | 'timeout'> {
@@ -171,10 +209,14 @@ export class CommandIntake {
 
 /** Names, shapes and sizes are checked here and trusted inside. */
 function parseCommand(issued: IssuedCommand): { readonly command: Command } | { readonly refusal: Refusal } {
-  const { command: name, actor, body } = issued;
+  const { actor, body } = issued;
+  const name: string = issued.command;
   if (!isOperatorCommand(name)) return { refusal: refuse('invalid-request', `there is no command ${name}`) };
   const schema = z.strictObject({ ...CommandHeader.shape, ...operatorCommands[name].shape });
   const parsed = schema.safeParse(body);
-  if (!parsed.success) return { refusal: refuse('invalid-request', z.prettifyError(parsed.error).replaceAll('\n', ' ')) };
-  return { command: { ...parsed.data, command: name, actor, digest: commandDigest(body) } as unknown as Command };
+  if (!parsed.success)
+    return { refusal: refuse('invalid-request', z.prettifyError(parsed.error).replaceAll('\n', ' ')) };
+  return {
+    command: { ...parsed.data, command: name, actor, digest: commandDigest(body) } as unknown as Command,
+  };
 }

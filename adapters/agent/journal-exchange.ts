@@ -1,8 +1,13 @@
-import { comparePositions, type EventEnvelope, type Heads, parseSeen } from '../../domain/envelope.ts';
-import { EventEnvelope as EnvelopeSchema } from '../../domain/envelope.ts';
+import {
+  comparePositions,
+  EventEnvelope as EnvelopeSchema,
+  type EventEnvelope,
+  type Heads,
+  parseSeen,
+} from '../../domain/envelope.ts';
 import { NodeName } from '../../domain/vocabulary.ts';
 import type { Journal, LogHead } from '../../journal/journal.ts';
-import { Replication, type ReplicateOrder, replicateDefaults } from '../../journal/replicate.ts';
+import { type ReplicateOrder, Replication, replicateDefaults } from '../../journal/replicate.ts';
 import type { AgentBus } from '../bus/bus.ts';
 import type { JournalRecord } from '../bus/messages.ts';
 import type { Clock } from '../engine/clock.ts';
@@ -52,7 +57,8 @@ export class JournalExchange {
   /** Own events that have just become durable. */
   stored(own: readonly EventEnvelope[]): void {
     if (own.length === 0) return;
-    for (const { node, incarnation, sequence, hash } of own) this.#replication.appended({ node, incarnation, sequence, hash });
+    for (const { node, incarnation, sequence, hash } of own)
+      this.#replication.appended({ node, incarnation, sequence, hash });
     this.#bus.publishEvents(own as unknown as JournalRecord[]);
   }
 
@@ -93,10 +99,16 @@ export class JournalExchange {
   async #request({ id, to, range }: Extract<ReplicateOrder, { type: 'request' }>): Promise<void> {
     const { node, incarnation, from, to: last } = range;
     const answer = await this.#bus
-      .requestRange(NodeName.parse(to), { node: NodeName.parse(node), incarnation, from, to: last }, replicateDefaults.requestTimeoutMs)
+      .requestRange(
+        NodeName.parse(to),
+        { node: NodeName.parse(node), incarnation, from, to: last },
+        replicateDefaults.requestTimeoutMs,
+      )
       .catch(() => []);
     if (this.#closed) return;
-    const events = answer.map((record) => EnvelopeSchema.safeParse(record)).flatMap(({ data }) => (data ? [data] : []));
+    const events = answer
+      .map((record) => EnvelopeSchema.safeParse(record))
+      .flatMap(({ data }) => (data ? [data] : []));
     this.#carryOut(this.#replication.answered(id, events, this.#now()));
   }
 
@@ -106,7 +118,8 @@ export class JournalExchange {
     try {
       const received = ready.length > 0 ? await this.#journal.receive(ready) : undefined;
       for (const { id, message } of received?.rejected ?? []) this.#log.error({ id }, message);
-      if (early || (received && received.stored.length + received.duplicates < ready.length)) this.#replication.restart(this.#journal.logs());
+      if (early || (received && received.stored.length + received.duplicates < ready.length))
+        this.#replication.restart(this.#journal.logs());
     } catch (error) {
       this.#log.error({ error: String(error) }, 'events of other nodes could not be stored');
       this.#replication.restart(this.#journal.logs());
@@ -115,7 +128,12 @@ export class JournalExchange {
 
   /** Of a batch the events whose causes are stored or come before them in it; the rest is asked for again. */
   #causal(events: readonly EventEnvelope[]): { ready: EventEnvelope[]; early: boolean } {
-    const heads = new Map(Object.entries(this.#journal.heads()).map(([node, head]) => [node, head as { incarnation: number; sequence: number }]));
+    const heads = new Map(
+      Object.entries(this.#journal.heads()).map(([node, head]) => [
+        node,
+        head as { incarnation: number; sequence: number },
+      ]),
+    );
     const ready: EventEnvelope[] = [];
     let rest = [...events];
     for (let before = -1; before !== ready.length; ) {

@@ -2,7 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { z } from 'zod';
 import { CommandBody, type CommandReply, type IssuedCommand } from '../bus/messages.ts';
-import { CommandName } from '../bus/subjects.ts';
+import { CommandToken } from '../bus/subjects.ts';
 
 /** A line is a request; a longer one than this is not read further. */
 const lineBytesMax = 1024 * 1024;
@@ -10,7 +10,7 @@ const lineBytesMax = 1024 * 1024;
 /** `{request, command, user, timeoutMs, body}` → `{request, reply}`; the CLI's way when the bus is away. */
 const Request = z.object({
   request: z.union([z.string().max(128), z.number()]),
-  command: CommandName,
+  command: CommandToken,
   /** The operating system's user name, as the caller says it: not verified. */
   user: z.string().min(1).max(128),
   timeoutMs: z.int().min(1).max(86_400_000),
@@ -41,7 +41,9 @@ function serve(socket: Socket, handle: CommandHandler): void {
     for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
       const line = rest.slice(0, end);
       rest = rest.slice(end + 1);
-      void answer(line, handle).then((reply) => socket.writable && socket.write(`${JSON.stringify(reply)}\n`));
+      void answer(line, handle).then(
+        (reply) => socket.writable && socket.write(`${JSON.stringify(reply)}\n`),
+      );
     }
     if (rest.length > lineBytesMax) {
       socket.end(`${JSON.stringify(invalid(null, `a request has at most ${lineBytesMax} bytes`))}\n`);
@@ -59,7 +61,10 @@ async function answer(line: string, handle: CommandHandler): Promise<object> {
     return { request, reply: await handle(issued, timeoutMs) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return { request, reply: { ok: false, commandId: body.id, events: [], error: 'outcome-unknown', message } };
+    return {
+      request,
+      reply: { ok: false, commandId: body.id, events: [], error: 'outcome-unknown', message },
+    };
   }
 }
 
@@ -72,6 +77,12 @@ function parseJson(line: string): unknown {
 }
 
 function invalid(request: string | null, message: string): object {
-  const refusal = { id: '', code: 'invalid-request', message: `the request is not well-formed: ${message}`, allowed: [], because: [] };
+  const refusal = {
+    id: '',
+    code: 'invalid-request',
+    message: `the request is not well-formed: ${message}`,
+    allowed: [],
+    because: [],
+  };
   return { request, reply: { ok: false, commandId: '', events: [], refusal } };
 }

@@ -39,12 +39,22 @@ export interface Engines {
   run(tag: Tag, listener: EngineListener): Promise<{ engine: Engine; adopted: boolean }>;
   /** Ends the engine's process for certain (rule 24: a hanging one is killed), and resolves when it is dead. */
   kill(tag: Tag): Promise<void>;
-  /** Folder below which the engine of the resource keeps its sockets. */
-  folder(tag: Tag): string;
+  /** Where the replica's metadata lies, made if need be, and whether the replica was ever opened here. */
+  home(
+    tag: Tag,
+    firstVolumePath: string,
+    bitmapFolder: string | null,
+  ): { readonly folder: string; readonly wasOpened: boolean };
+  /** Remembers it: a replica whose metadata is gone later is not made anew silently (FAULTS 20). */
+  noteOpened(tag: Tag): void;
+  /** The replica is no more (rule 3): its metadata goes, its volumes keep their bytes. */
+  forget(tag: Tag): void;
 }
 
 /** Paths of this machine. */
 export interface Host {
+  /** The path behind links; the path itself where there is nothing. */
+  realPath(path: string): Promise<string>;
   /** @param protectedPaths path → who has it: other resources, and what an administrator protects */
   inspect(path: string, protectedPaths: ReadonlyMap<string, string>): Promise<PathFact>;
 }

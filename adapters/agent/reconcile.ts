@@ -1,10 +1,7 @@
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
 import { type Intent, standing } from '../../domain/react.ts';
 import { settingOf } from '../../domain/settings.ts';
 import { type ResourceState, replicaNodes } from '../../domain/state.ts';
 import type { NodeName, Tag } from '../../domain/vocabulary.ts';
-import { replicaFolder } from '../block/replica-paths.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
 import type { AgentContext } from './context.ts';
 import { collectPromises } from './promises.ts';
@@ -161,7 +158,7 @@ export class Reconciler {
         return false;
       case 'close':
         await engines.order(tag, { order: 'stop' }).catch(() => undefined);
-        await engines.kill(tag);
+        await engines.remove(tag);
         this.#done.delete(tag);
         return false;
       default:
@@ -181,14 +178,11 @@ export class Reconciler {
           .catch(() => undefined);
       return true;
     }
-    const folder = this.#metadataFolder(intent);
-    const marker = join(engines.folder(tag), 'opened');
-    // A replica whose metadata is gone is not made anew silently (FAULTS 20): only the first opening creates.
-    const create = !existsSync(marker);
+    const bitmap = intent.bitmap === 'none' ? null : intent.bitmap;
+    const { folder, wasOpened } = engines.home(tag, intent.volumes[0]?.path ?? '', bitmap);
     const resource = this.#context.state().resources[tag];
     const isFirst =
       resource !== undefined && resource.id === intent.resource && resource.id.startsWith(`${options.node}/`);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
     await engines.order(tag, {
       order: 'open',
       cluster: options.cluster,
@@ -201,24 +195,12 @@ export class Reconciler {
       keyFile: options.keyFile,
       listen: intent.replication,
       settings: { heartbeatMs: options.heartbeatMs, lostAfter: options.lostAfter },
-      create,
+      create: !wasOpened,
       isFirst,
     });
-    writeFileSync(marker, intent.resource, { mode: 0o600 });
+    engines.noteOpened(tag);
     await this.#beganAnew(tag, resource);
     return true;
-  }
-
-  /** `PATH.mk` beside a file; for a device the bitmap folder, by default DIR/r/<8 hex> (REQUIREMENTS 5). */
-  #metadataFolder({ volumes, bitmap, tag }: Extract<Intent, { do: 'open' }>): string {
-    const path = volumes[0]?.path ?? '';
-    const { engines, options } = this.#context;
-    const byDefault = join(options.dir, 'r', basename(engines.folder(tag)));
-    return replicaFolder(
-      path,
-      statSync(path).isBlockDevice(),
-      bitmap === null || bitmap === 'none' ? byDefault : bitmap,
-    );
   }
 
   /** A target whose engine began anew cannot know what it missed until it meets the source (rule 10). */

@@ -243,7 +243,12 @@ export const Observation = z.discriminatedUnion('type', [
   observed('served', { epoch: Epoch, forced: z.boolean() }),
   observed('left-service', { epoch: Epoch }),
   observed('handed-over', { to: NodeName, epoch: Epoch }),
-  observed('generation-started', { generation: Generation, before: Generation.nullable() }),
+  /** `absent`: the peers that are out of sync as it begins, without which it is written. */
+  observed('generation-started', {
+    generation: Generation,
+    before: Generation.nullable(),
+    absent: z.array(NodeName),
+  }),
   /** From here on writes are acknowledged without the peer (REQUIREMENTS 2.3). */
   observed('peer-out-of-sync', {
     peer: NodeName,

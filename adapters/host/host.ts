@@ -10,6 +10,10 @@ const missing: PathFact = { exists: false, usedBy: null, mountedAt: null, byteSi
 
 /** Paths of this machine: what they are, who has them, whether there is anything on them (rules 1 and 2). */
 export class LinuxHost implements Host {
+  realPath(path: string): Promise<string> {
+    return realpath(path).catch(() => path);
+  }
+
   async inspect(path: string, protectedPaths: ReadonlyMap<string, string>): Promise<PathFact> {
     const real = await realpath(path).catch(() => undefined);
     if (real === undefined) return missing;
