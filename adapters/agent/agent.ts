@@ -54,6 +54,7 @@ export class Agent {
   readonly #engines: EngineRoom;
   readonly #liveness: Liveness;
   readonly #silent = new Set<NodeName>();
+  readonly #comparing = new Map<Tag, Promise<void>>();
   #tick: Timer | null = null;
   #closed = false;
 
@@ -223,7 +224,13 @@ export class Agent {
   }
 
   /** Asks the engine how it is: what it heard on its links is a sign of life, and what differs is journaled. */
-  async #compareWithEngine(tag: Tag): Promise<void> {
+  #compareWithEngine(tag: Tag): Promise<void> {
+    const running = this.#comparing.get(tag) ?? this.#compare(tag).finally(() => this.#comparing.delete(tag));
+    this.#comparing.set(tag, running);
+    return running;
+  }
+
+  async #compare(tag: Tag): Promise<void> {
     const status = await this.#engines.status(tag).catch(() => null);
     const resource = this.history.state.resources[tag];
     if (!status || !resource) return;

@@ -199,7 +199,7 @@ export class Reconciler {
       isFirst,
     });
     engines.noteOpened(tag);
-    await this.#beganAnew(tag, resource);
+    if (wasOpened) await this.#beganAnew(tag, resource);
     return true;
   }
 
