@@ -83,7 +83,7 @@ export class Agent {
     });
     this.#reconciler = new Reconciler(this.context);
     this.#exchange = new JournalExchange(ports.journal, ports.bus, ports.clock, ports.log);
-    this.#views = new ViewPublisher(this.history, this.context);
+    this.#views = new ViewPublisher();
     this.#intake = new CommandIntake(this.context, this.#loop, this.history, ports.journal);
   }
 

@@ -124,7 +124,7 @@ export class Reconciler {
           peer: intent.peer,
           endpoints: [intent.at],
           settings: { mode: intent.mode, asyncLimit: this.#asyncLimit(tag, intent.peer) },
-          paused: this.#context.state().resources[tag]?.mirrors[intent.peer]?.paused != null,
+          pauseReason: this.#context.state().resources[tag]?.mirrors[intent.peer]?.paused?.reason ?? null,
         });
         return true;
       case 'serve':

@@ -118,7 +118,7 @@ export class Source implements Mirrors {
     const generation = Generation.parse(replica.freshGeneration());
     const before = replica.record.generation.current;
     replica.observe(
-      { type: 'generation-started', generation, before },
+      { type: 'generation-started', generation, before, absent: this.#away() },
       (record) => firstWriteAlone(record, generation),
       (error) => {
         const waiting = this.#starting ?? [];
@@ -132,11 +132,15 @@ export class Source implements Mirrors {
     );
   }
 
-  #announce(mirror: Mirror, generation: Generation): void {
+  #away(): NodeName[] {
     const { peers } = this.#options.replica.record.generation;
-    const away = Object.entries(peers)
-      .filter(([node, { outOfSync }]) => outOfSync && node !== mirror.peer.node)
+    return Object.entries(peers)
+      .filter(([, { outOfSync }]) => outOfSync)
       .map(([node]) => node as NodeName);
+  }
+
+  #announce(mirror: Mirror, generation: Generation): void {
+    const away = this.#away().filter((node) => node !== mirror.peer.node);
     mirror.sendGeneration(generation, away);
   }
 

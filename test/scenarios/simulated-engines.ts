@@ -123,7 +123,7 @@ export class EngineYard {
     if (targets.some(({ record }) => record.outOfSync) && needsGeneration(source))
       this.#startGeneration(source);
     source.image.set(region, content);
-    for (const { record, replica, name } of targets) {
+    for (const { record, replica } of targets) {
       if (record.outOfSync) record.dirty.add(region);
       if (record.connected && (!record.outOfSync || record.resyncing) && replica)
         replica.image.set(region, content);
