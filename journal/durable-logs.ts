@@ -62,6 +62,11 @@ export class DurableLogs {
     return this.logs.of(this.#parts.node, incarnation) ?? { incarnation, sequence: 0, hash: '' };
   }
 
+  /** True between a write error and the recovery from it. */
+  get hasFailed(): boolean {
+    return this.#writeError !== undefined;
+  }
+
   /** Resolves when durable: first the database, then the head beside it, then everybody else hears of it. */
   async write(writes: readonly LogWrite[]): Promise<void> {
     if (writes.length === 0) return;

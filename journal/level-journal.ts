@@ -48,6 +48,12 @@ export interface LevelJournalOptions {
   readonly cluster: string;
   /** Milliseconds since 1970, for the `time` of events. */
   readonly now?: () => number;
+  /**
+   * Heads of the logs as far as the state that decides has folded them: what a new event says it has seen.
+   * Without it: everything stored. A fold that lets events wait for their causes must name its own heads, or
+   * its events would wait with them.
+   */
+  readonly seen?: () => Heads;
 }
 
 const headSyncMs = 1000;
@@ -69,7 +75,8 @@ export async function openLevelJournal(options: LevelJournalOptions): Promise<Le
     await durable.syncHead();
     syncDirectory(directory);
     const attested = await storedSignedHeads(store);
-    return new LevelJournal({ node, cluster, now, lock, key, headFile, store, durable, attested });
+    const seen = options.seen ?? (() => durable.logs.latestOfAll());
+    return new LevelJournal({ node, cluster, now, seen, lock, key, headFile, store, durable, attested });
   } catch (error) {
     await store?.close();
     headFile?.close();
@@ -82,6 +89,7 @@ interface Parts {
   readonly node: NodeName;
   readonly cluster: string;
   readonly now: () => number;
+  readonly seen: () => Heads;
   readonly lock: DirectoryLock;
   readonly key: SigningKey;
   readonly headFile: HeadFile;
@@ -134,17 +142,18 @@ export class LevelJournal implements Journal {
 
   async append(drafts: readonly EventDraft[]): Promise<readonly EventEnvelope[]> {
     this.#parts.durable.refuseIfDamaged();
-    await this.#ready();
+    // Stamped in the same turn wherever possible: `seen` is then what the decision knew.
+    if (this.#isClosed || this.#parts.durable.hasFailed) await this.#ready();
     const writes = drafts.map((draft) => this.#stamp(draft));
     await this.#commits.add(writes);
     return writes.map(({ event }) => event);
   }
 
   #stamp(draft: EventDraft): Required<LogWrite> {
-    const { node, cluster, durable, now } = this.#parts;
+    const { node, cluster, durable, now, seen } = this.#parts;
     const { incarnation, sequence, hash } = this.#staged;
     const earlier = sequence === 0 ? durable.logs.before(node, incarnation) : undefined;
-    const { [node]: _, ...others }: Heads = durable.logs.latestOfAll();
+    const { [node]: _, ...others }: Heads = seen();
     const changed = Object.entries(others).filter(([other, head]) => this.#told[other]?.hash !== head.hash);
     const { event, record } = stamp(draft, {
       cluster,

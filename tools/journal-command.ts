@@ -6,6 +6,7 @@ import { exportLines } from '../journal/export.ts';
 import { type Damage, type Journal, JournalError, type LogHead } from '../journal/journal.ts';
 import type { LevelJournal } from '../journal/level-journal.ts';
 import { type Verification, Verifier } from '../journal/verify.ts';
+import { verifyDecisions } from '../journal/verify-decisions.ts';
 import { importLogs } from './journal-import.ts';
 import { throwDamage, withJournal } from './offline-journal.ts';
 import { Exit, exitCodes, type Output, shortened } from './program.ts';
@@ -37,11 +38,18 @@ export function journalCommand(output: Output): Command {
     'verify',
     'verifies checksums, hashes, chains, signatures and what nodes have seen of each other',
   )
+    .option('--decisions', 'also that every recorded decision follows from its recorded facts')
     .option('--json', 'as JSON')
-    .action(({ data, json }: { data: string; json?: true }) =>
-      withJournal(data, (opened) => verify(opened, json === true, output)),
+    .action((options: VerifyOptions) =>
+      withJournal(options.data, (opened) => verify(opened, options, output)),
     );
   return journal;
+}
+
+interface VerifyOptions {
+  readonly data: string;
+  readonly decisions?: true;
+  readonly json?: true;
 }
 
 interface ListOptions {
@@ -140,15 +148,35 @@ async function exportLogs(journal: LevelJournal, isRedacted: boolean, output: Ou
   for await (const lines of exportLines(journal, isRedacted)) await output.out(lines);
 }
 
-async function verify(journal: LevelJournal, isJson: boolean, output: Output): Promise<void> {
+async function verify(journal: LevelJournal, options: VerifyOptions, output: Output): Promise<void> {
   await journal.verified;
   const damage = journal.damage();
   const { eventCount, logs, findings } = await verifyReadable(journal, damage);
   const all = [...damage.map(({ code, message }) => ({ code, message })), ...findings];
-  if (isJson)
-    await output.out(`${JSON.stringify({ ok: all.length === 0, eventCount, logs, findings: all })}\n`);
-  else if (all.length === 0) await output.out(`${eventCount} events in ${logs.length} logs verify\n`);
+  const decisions =
+    options.decisions && all.length === 0 ? verifyDecisions(await wholeLogs(journal)) : undefined;
+  all.push(...(decisions?.findings ?? []));
+  const { decisionCount } = decisions ?? {};
+  if (options.json)
+    await output.out(
+      `${JSON.stringify({ ok: all.length === 0, eventCount, decisionCount, logs, findings: all })}\n`,
+    );
+  else if (all.length === 0) {
+    const alsoDecisions = decisionCount === undefined ? '' : ` and ${decisionCount} decisions`;
+    await output.out(`${eventCount} events in ${logs.length} logs${alsoDecisions} verify\n`);
+  }
   throwDamage(all);
+}
+
+async function wholeLogs(journal: Journal): Promise<Map<string, EventEnvelope[]>> {
+  const logs = new Map<string, EventEnvelope[]>();
+  for await (const events of journal.replay())
+    for (const event of events) {
+      const log = logs.get(event.node);
+      if (log === undefined) logs.set(event.node, [event]);
+      else log.push(event);
+    }
+  return logs;
 }
 
 /** Logs without damage; what others claim of a damaged one is settled when it is repaired. */

@@ -1,44 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Command } from '../../domain/commands.ts';
-import { apply } from '../../domain/evolve.ts';
-import type { Facts } from '../../domain/facts.ts';
-import { type ClusterState, emptyState } from '../../domain/state.ts';
-import { CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
-import type { LevelJournal } from '../../journal/level-journal.ts';
-import { readEvent } from '../../journal/read-event.ts';
-import { command, facts } from '../domain/given.ts';
-import { allEvents, openJournal, temporaryDirectory } from './support.ts';
-
-/** A decider on a real journal, its state folded as the agent does it. */
-async function decider(directory: string, known: Facts = facts()) {
-  const journal = await openJournal(directory);
-  let state: ClusterState = emptyState();
-  const fold = (events: Parameters<Parameters<LevelJournal['onStored']>[0]>[0]) => {
-    state = structuredClone(state);
-    for (const event of events) apply(state, readEvent(event));
-  };
-  for await (const batch of journal.replay()) fold(batch);
-  journal.onStored(fold);
-  const loop = new CommandLoop({ journal, state: () => state, factsFor: async () => known });
-  return { journal, loop, state: () => state };
-}
-
-const path = { exists: true, usedBy: null, byteSize: 1 << 20, blank: true };
-const createFacts = facts({ paths: { '/srv/a': path, '/srv/b': path } });
-
-function create(id: string, where = '/srv/a', tag = 'web'): Command {
-  const body = {
-    tag,
-    node: 'eve',
-    volumes: [{ name: 'data', path: where }],
-    content: 'raw',
-    allowAsync: false,
-    priority: 1,
-  };
-  return command('create', { ...body, id, digest: commandDigest(body) } as never);
-}
-
-const { tag: _, ...join } = command('node-joined', { id: 'join', host: null }) as Command & { tag: unknown };
+import type { Executed } from '../../journal/execute.ts';
+import { create, createFacts, decider, join } from './decider.ts';
+import { allEvents, temporaryDirectory } from './support.ts';
 
 const idsOf = (executed: Executed) =>
   executed.kind === 'accepted' ? executed.events.map(({ id }) => id) : executed;
@@ -46,7 +9,7 @@ const idsOf = (executed: Executed) =>
 describe('the command loop', () => {
   it('makes events durable with the command and the facts that they followed from', async () => {
     const { loop, journal, state } = await decider(temporaryDirectory(), createFacts);
-    await loop.execute(join as Command);
+    await loop.execute(join);
     const done = await loop.execute(create('one'), 'eve/1/1');
     if (done.kind !== 'accepted') throw new Error(JSON.stringify(done));
     const stored = await allEvents(journal);
@@ -68,7 +31,7 @@ describe('the command loop', () => {
   it('gives the same command the same reply with one effect: at once, later, and after a restart', async () => {
     const directory = temporaryDirectory();
     const first = await decider(directory, createFacts);
-    await first.loop.execute(join as Command);
+    await first.loop.execute(join);
     const replies = await Promise.all([first.loop.execute(create('one')), first.loop.execute(create('one'))]);
     expect(replies[0]).toEqual(replies[1]);
     expect(await first.loop.execute(create('one'))).toEqual(replies[0]);
@@ -82,7 +45,7 @@ describe('the command loop', () => {
 
   it('refuses the same id with another body, and leaves the first command as it was', async () => {
     const { loop } = await decider(temporaryDirectory(), createFacts);
-    await loop.execute(join as Command);
+    await loop.execute(join);
     const first = loop.execute(create('one'));
     const reused = await loop.execute(create('one', '/srv/b'));
     expect(reused).toMatchObject({ kind: 'refused', refusal: { code: 'command-id-reused' } });
@@ -92,7 +55,7 @@ describe('the command loop', () => {
 
   it('decides one command after the other for a resource: of two equal creates one is refused', async () => {
     const { loop, journal } = await decider(temporaryDirectory(), createFacts);
-    await loop.execute(join as Command);
+    await loop.execute(join);
     const [one, two] = await Promise.all([
       loop.execute(create('one')),
       loop.execute(create('two', '/srv/b')),
@@ -109,7 +72,7 @@ describe('the command loop', () => {
 
   it('counts equal refusals instead of repeating them', async () => {
     const { loop, journal } = await decider(temporaryDirectory(), createFacts);
-    await loop.execute(join as Command);
+    await loop.execute(join);
     await loop.execute(create('first'));
     for (let number = 0; number < 25; number += 1) await loop.execute(create(`again-${number}`));
     const refused = (await allEvents(journal)).filter(({ type }) => type.includes('command.refused'));
@@ -119,7 +82,7 @@ describe('the command loop', () => {
   it('gives a refused command its refusal again after a restart', async () => {
     const directory = temporaryDirectory();
     const first = await decider(directory, createFacts);
-    await first.loop.execute(join as Command);
+    await first.loop.execute(join);
     await first.loop.execute(create('one'));
     const refused = await first.loop.execute(create('two', '/srv/b'));
     await first.journal.close();
@@ -129,7 +92,7 @@ describe('the command loop', () => {
 
   it('answers a dry run without journaling anything', async () => {
     const { loop, journal } = await decider(temporaryDirectory(), createFacts);
-    await loop.execute(join as Command);
+    await loop.execute(join);
     const before = (await allEvents(journal)).length;
     const plan = await loop.execute({ ...create('dry'), dryRun: true });
     expect(plan.kind === 'planned' && plan.events.map(({ type }) => type)).toContain('resource.created');
@@ -139,7 +102,7 @@ describe('the command loop', () => {
 
   it('decides nothing while the journal is damaged, and says so', async () => {
     const { loop, journal } = await decider(temporaryDirectory(), createFacts);
-    await loop.execute(join as Command);
+    await loop.execute(join);
     journal.reportSeen({ incarnation: 1, sequence: 9, hash: 'f'.repeat(64) });
     const refused = await loop.execute(create('one'));
     expect(refused).toMatchObject({ kind: 'refused', refusal: { code: 'journal-damaged' }, id: null });

@@ -249,6 +249,9 @@ describe('journal verify', () => {
     writeFileSync(head, bytes);
     expect(await journal(data, 'verify')).toEqual({ code: 0, out: '18 events in 2 logs verify\n', err: '' });
     expect((await journal(copy, 'verify', '--json')).code).toBe(0);
+    expect((await journal(data, 'verify', '--decisions')).out).toBe(
+      '18 events in 2 logs and 0 decisions verify\n',
+    );
 
     rmSync(head);
     const missing = await journal(copy, 'verify', '--json');
