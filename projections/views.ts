@@ -1,0 +1,164 @@
+import { parseEventId } from '../domain/envelope.ts';
+import type { AnyEvent } from '../domain/events.ts';
+import { apply } from '../domain/evolve.ts';
+import { type ClusterState, emptyState } from '../domain/state.ts';
+import { alarms } from './alarms.ts';
+import { exposure } from './exposure.ts';
+import { isoTime } from './iso-time.ts';
+import { lastOwner } from './last-owner.ts';
+import { nodes } from './nodes.ts';
+import { progress } from './progress.ts';
+import {
+  type AsOf,
+  type Projection,
+  type Remember,
+  type Scope,
+  type Stamped,
+  sortedEntries,
+} from './projection.ts';
+import { status } from './status.ts';
+import { timeline } from './timeline.ts';
+
+/**
+ * All projections, folded together over the events in their one order (domain/causality.ts).
+ *
+ * A standing is everything that the events up to its heads give: state and memories, plain JSON. It is changed in
+ * place, fast, by whoever owns it (replay; the agent's own); a stored one goes on from where it stood. `LiveViews`
+ * keeps one and tells which views a batch of events changed.
+ */
+const registry = { status, last_owner: lastOwner, progress, node: nodes, alarm: alarms, exposure, timeline };
+type Name = keyof typeof registry;
+type MemoryOf<P> = P extends Projection<infer Memory> ? Memory : never;
+
+export interface Standing {
+  readonly state: ClusterState;
+  readonly memories: { [N in Name]: MemoryOf<(typeof registry)[N]> };
+  /** By node: the id of its last event. */
+  readonly heads: Record<string, string>;
+  /** Of the last event in order. */
+  time: number | null;
+}
+
+/** The views that go into the bucket (REQUIREMENTS 5): by the first part of their names. */
+export const bucketViews: readonly string[] = ['status', 'last_owner', 'progress', 'node', 'alarm'];
+
+/** A stored standing of another version is of no use: it is rebuilt from the events. */
+export const standingVersion = Object.values(registry)
+  .map(({ name, version }) => `${name}:${version}`)
+  .join(' ');
+
+const projections = Object.entries(registry) as unknown as [Name, Projection<unknown>][];
+
+export function emptyStanding(): Standing {
+  const memories = Object.fromEntries(projections.map(([name, { initial }]) => [name, initial()]));
+  return { state: emptyState(), memories: memories as Standing['memories'], heads: {}, time: null };
+}
+
+/** By event type: what has to be told, and where. Looked up once per event. */
+const listeners = new Map<string, readonly [Name, Remember<unknown, AnyEvent>][]>();
+
+function listenersOf(type: AnyEvent['type']): readonly [Name, Remember<unknown, AnyEvent>][] {
+  const known = listeners.get(type);
+  if (known !== undefined) return known;
+  const found = projections.flatMap(([name, { remembers }]) => {
+    const remember = remembers[type] as Remember<unknown, AnyEvent> | undefined;
+    return remember === undefined ? [] : [[name, remember] as const];
+  });
+  listeners.set(type, found as [Name, Remember<unknown, AnyEvent>][]);
+  return listenersOf(type);
+}
+
+/** Folds events, in order, into a standing that nobody else holds. */
+export function fold(standing: Standing, events: Iterable<AnyEvent>): void {
+  const { state, memories, heads } = standing;
+  for (const event of events) {
+    apply(state, event);
+    for (const [name, remember] of listenersOf(event.type)) remember(memories[name], event, state);
+    heads[event.node] = event.id;
+    standing.time = event.time;
+  }
+}
+
+export function asOf({ heads, time }: Standing): AsOf {
+  const positions = sortedEntries(heads).map(([node, id]) => {
+    const { incarnation = 0, sequence = 0 } = parseEventId(id) ?? {};
+    return [node, [incarnation, sequence] as const];
+  });
+  return { heads: Object.fromEntries(positions), time: time === null ? null : isoTime(time) };
+}
+
+/** Every view by its name, without `asOf`; with a scope only those that its events can change. */
+export function viewsOf(standing: Standing, scope: Scope = '*'): Map<string, object> {
+  const views = new Map<string, object>();
+  for (const [name, projection] of projections) {
+    for (const [key, view] of projection.views(standing.memories[name], standing.state, scope))
+      views.set(key, view);
+  }
+  return views;
+}
+
+export const stamped = <V extends object>(view: V, at: AsOf): Stamped<V> => ({ ...view, asOf: at });
+
+/** A view that another text stands for now; null: there is none of that name any more. */
+export interface ViewChange {
+  readonly name: string;
+  readonly view: Stamped<object> | null;
+}
+
+export class LiveViews {
+  #standing: Standing;
+  /** By name: the text that was last told, without `asOf`. */
+  readonly #told = new Map<string, string>();
+
+  constructor(standing: Standing) {
+    this.#standing = standing;
+  }
+
+  get standing(): Standing {
+    return this.#standing;
+  }
+
+  /** Events behind those that it has, in order. The first call tells every view. */
+  append(events: readonly AnyEvent[]): readonly ViewChange[] {
+    const first = this.#told.size === 0;
+    fold(this.#standing, events);
+    const scopes = new Set(events.map(scopeOf));
+    if (first || scopes.has('*')) return this.#changes('*');
+    return [...scopes].flatMap((scope) => this.#changes(scope));
+  }
+
+  /** Another standing takes the place of this one: a late event changed the order, so all was folded anew. */
+  replace(standing: Standing): readonly ViewChange[] {
+    this.#standing = standing;
+    return this.#changes('*');
+  }
+
+  #changes(scope: Scope): readonly ViewChange[] {
+    const at = asOf(this.#standing);
+    const views = viewsOf(this.#standing, scope);
+    const changes: ViewChange[] = [];
+    for (const [name, view] of views) {
+      const text = JSON.stringify(view);
+      if (this.#told.get(name) === text) continue;
+      this.#told.set(name, text);
+      changes.push({ name, view: stamped(view, at) });
+    }
+    for (const name of this.#told.keys()) {
+      if (views.has(name) || !isInScope(name, scope)) continue;
+      this.#told.delete(name);
+      changes.push({ name, view: null });
+    }
+    return changes;
+  }
+}
+
+/** What is about one resource changes only the views of that resource, and those of nodes and of alarms. */
+const scopeOf = (event: AnyEvent): Scope => event.resource ?? '*';
+
+/** Would `viewsOf` with that scope have given the view, if there were one? */
+function isInScope(name: string, scope: Scope): boolean {
+  if (scope === '*') return true;
+  const [projection, ...rest] = name.split('.');
+  if (projection === 'node') return true;
+  return projection === 'alarm' ? rest[1] === scope : rest[0] === scope;
+}
