@@ -34,7 +34,8 @@ export type Intent =
   /** Nobody serves: keep the replica and serve nothing. */
   | { readonly do: 'stand-by'; readonly tag: Tag }
   | { readonly do: 'pause'; readonly tag: Tag; readonly peer: NodeName; readonly reason: string }
-  | { readonly do: 'full-resync'; readonly tag: Tag; readonly peer: NodeName }
+  /** Overrides the generations: an operator ordered everything (rule 13), or chose the victim of a split brain (rule 12). */
+  | { readonly do: 'resync'; readonly tag: Tag; readonly peer: NodeName; readonly kind: 'partial' | 'full' }
   /** Switchover, steps 2 to 4. */
   | { readonly do: 'hand-over'; readonly tag: Tag; readonly to: NodeName; readonly epoch: number }
   | { readonly do: 'collect-promises'; readonly tag: Tag; readonly epoch: number; readonly lost: NodeName }
@@ -47,8 +48,6 @@ export type Intent =
       readonly with: readonly NodeName[];
       readonly wrote: readonly NodeName[];
     }
-  /** Give up what was written since the split, before following the survivor (rule 12). */
-  | { readonly do: 'become-victim'; readonly tag: Tag; readonly survivor: NodeName }
   | { readonly do: 'recover'; readonly tag: Tag; readonly what: string }
   | { readonly do: 'propose'; readonly tag: Tag; readonly command: 'take-handover' | 'failover' | 'return' }
   /** No replica here any more: stop the engine and forget its metadata. */
@@ -117,20 +116,13 @@ function role(resource: ResourceState, self: NodeName): Intent[] {
 
 function mirrors(resource: ResourceState, self: NodeName): Intent[] {
   const { tag } = resource;
-  const survivor = resource.replicas[self]?.victimOf;
-  const victim: Intent[] = survivor == null ? [] : [{ do: 'become-victim', tag, survivor }];
-  const orders = Object.values(resource.mirrors)
-    .filter(({ source, target }) => source === self || target === self)
-    .flatMap((mirror): Intent[] => {
-      const peer = mirror.source === self ? mirror.target : mirror.source;
-      return [
-        ...(mirror.paused ? [{ do: 'pause', tag, peer, reason: mirror.paused.reason } as const] : []),
-        ...(mirror.source === self && mirror.fullResyncOrdered && !mirror.paused
-          ? [{ do: 'full-resync', tag, peer } as const]
-          : []),
-      ];
+  return Object.values(resource.mirrors)
+    .filter(({ source }) => source === self)
+    .flatMap(({ target: peer, paused, fullResyncOrdered }): Intent[] => {
+      if (paused) return [{ do: 'pause', tag, peer, reason: paused.reason }];
+      if (fullResyncOrdered) return [{ do: 'resync', tag, peer, kind: 'full' }];
+      return resource.replicas[peer]?.victimOf === self ? [{ do: 'resync', tag, peer, kind: 'partial' }] : [];
     });
-  return [...victim, ...orders];
 }
 
 function transition(state: ClusterState, resource: ResourceState, self: NodeName): Intent[] {

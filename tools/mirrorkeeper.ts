@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { once } from 'node:events';
+import { agentCommand } from './agent-command.ts';
 import { journalCommand } from './journal-command.ts';
 import { type Output, runProgram } from './program.ts';
 
@@ -16,4 +17,8 @@ const output: Output = {
   err: (line) => void process.stderr.write(`${line}\n`),
 };
 
-process.exitCode = await runProgram([journalCommand(output)], process.argv.slice(2), output);
+process.exitCode = await runProgram(
+  [agentCommand(output), journalCommand(output)],
+  process.argv.slice(2),
+  output,
+);

@@ -61,7 +61,8 @@ export class EngineClient implements Engine {
   }
 
   async status(): Promise<EngineStatus> {
-    return EngineStatus.parse(await this.order({ order: 'status' }));
+    const { status } = await this.order({ order: 'status' });
+    return EngineStatus.parse(status);
   }
 
   close(): void {

@@ -136,8 +136,8 @@ export class Reconciler {
       case 'pause':
         await engines.order(tag, { order: 'pause', peer: intent.peer, reason: intent.reason });
         return true;
-      case 'full-resync':
-        await engines.order(tag, { order: 'resync', peer: intent.peer, kind: 'full', force: true });
+      case 'resync':
+        await engines.order(tag, { order: 'resync', peer: intent.peer, kind: intent.kind, force: true });
         return true;
       case 'hand-over':
         return this.#handOver(intent);
@@ -148,9 +148,6 @@ export class Reconciler {
         return true;
       case 'compare':
         return this.#compare(intent);
-      case 'become-victim':
-        await this.#leave(tag);
-        return true;
       case 'recover':
         return this.#recover(tag, intent.what);
       case 'propose':
