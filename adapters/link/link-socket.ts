@@ -62,6 +62,7 @@ export class LinkSocket implements Link {
   /** Of the sessions that are over. */
   #past = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 };
   #endpoints: readonly Endpoint[] = [];
+  #turn = 0;
   /** Counts the attempts of this instance; what belongs to an older one is void. */
   #attempt = 0;
   #failuresInARow = 0;
@@ -129,6 +130,7 @@ export class LinkSocket implements Link {
 
   dialTo(endpoints: readonly Endpoint[]): void {
     this.#endpoints = endpoints;
+    this.#turn = 0;
     const isWaiting = this.#isOpen && this.dials && this.#session === null;
     if (!isWaiting) return;
     this.#abandonAttempt();
@@ -154,7 +156,6 @@ export class LinkSocket implements Link {
 
   /** The listener's question about a dialer that has proved to be `peer`. */
   admit(claim: Claim): SessionConsumer | Refused['fault'] {
-    if (!this.#isOpen) return 'link-closed';
     const isOld = this.#admitted?.instance === claim.instance && claim.number <= this.#admitted.number;
     if (isOld) return 'old-session';
     this.#admitted = { instance: claim.instance, number: claim.number };
@@ -165,7 +166,7 @@ export class LinkSocket implements Link {
   #dial(): void {
     const { transport, clock, timings } = this.#settings;
     const attempt = ++this.#attempt;
-    const endpoint = this.#endpoints[attempt % this.#endpoints.length];
+    const endpoint = this.#endpoints[this.#turn++ % this.#endpoints.length];
     if (endpoint === undefined) return;
     const isVoid = () => attempt !== this.#attempt;
     const failed = (fault: LinkFault) => {
