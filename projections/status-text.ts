@@ -35,7 +35,7 @@ function headOf({ source, lastOwner }: StatusView, { heads }: AsOf): string | nu
 
 const stateSentences: Readonly<Record<ResourceStatus, string>> = {
   'in-service': 'in service',
-  degraded: 'in service, degraded,',
+  degraded: 'degraded',
   frozen: 'frozen',
   'awaiting-confirmation': 'awaiting confirmation of the failover',
   blocked: 'failover blocked',
