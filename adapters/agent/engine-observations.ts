@@ -1,7 +1,7 @@
 import type { CommandName } from '../../domain/commands.ts';
 import type { ResourceState } from '../../domain/state.ts';
 import { reigns, sourceOf } from '../../domain/state.ts';
-import type { NodeName } from '../../domain/vocabulary.ts';
+import type { Generation, NodeName } from '../../domain/vocabulary.ts';
 import type { EngineStatus, Notice, NumberedObservation } from '../engine/control-protocol.ts';
 
 /** A command that an observation amounts to; the agent adds id, actor and tag. */
@@ -16,6 +16,7 @@ export function fromObservation(
   resource: ResourceState,
   self: NodeName,
   regionCount: number,
+  generation: Generation | null,
 ): Observed | undefined {
   switch (observation.type) {
     case 'generation-started':
@@ -75,7 +76,7 @@ export function fromObservation(
           target: observation.peer,
           kind: observation.kind,
           bytes: observation.bytes,
-          generation: resource.replicas[self]?.generation ?? null,
+          generation,
         },
       };
     case 'split-brain':

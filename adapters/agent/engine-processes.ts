@@ -81,7 +81,7 @@ export class EngineProcesses implements Engines {
     if (running) return { engine: this.#keep(tag, running), adopted: true };
     await this.kill(tag);
     await this.#start(tag, socket);
-    return { engine: this.#keep(tag, await EngineClient.connect(socket, listener)), adopted: false };
+    return { engine: this.#keep(tag, await connected(socket, listener)), adopted: false };
   }
 
   #keep(tag: Tag, client: EngineClient): EngineClient {
@@ -122,6 +122,18 @@ export class EngineProcesses implements Engines {
     for (const pid of pidsOf(this.#folder(tag))) {
       process.kill(pid, 'SIGKILL');
       await gone(pid);
+    }
+  }
+}
+
+/** The file of a socket is there a moment before anybody listens on it. */
+async function connected(socket: string, listener: EngineListener): Promise<EngineClient> {
+  for (const endMs = performance.now() + startTimeoutMs; ; ) {
+    try {
+      return await EngineClient.connect(socket, listener);
+    } catch (error) {
+      if (performance.now() > endMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
 }

@@ -56,10 +56,11 @@ function peerStatus(node: Node, peer: Peer, nowMs: number): PeerStatus {
   const { volumes } = node.replica;
   const isResyncing = mirror?.resync !== null && mirror?.resync !== undefined;
   const oldestMs = mirror?.queue.oldestMs ?? null;
+  const heardMs = peer.heardMsAgo(nowMs);
   return {
     peer: peer.node,
     connected: link.established,
-    heardMsAgo: peer.heardMsAgo(nowMs),
+    heardMsAgo: heardMs === null ? null : Math.round(heardMs),
     mode: settings.mode,
     status: mirror === undefined ? null : mirrorStatus(mirror, peer),
     refusal: mirror?.refusal ?? null,
