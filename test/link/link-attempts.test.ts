@@ -4,14 +4,17 @@ import type { LinkEvents, LinkFault } from '../../adapters/link/link.ts';
 import { LinkListener } from '../../adapters/link/link-listener.ts';
 import { type LinkSettings, LinkSocket } from '../../adapters/link/link-socket.ts';
 import type { Connection, ConnectionEvents, Endpoint } from '../../adapters/link/transport.ts';
-import { adam, claim, eve, eveIdentity, key, timings } from './session-pair.ts';
+import { adam, claim, eve, eveIdentity, key, listener, timings } from './session-pair.ts';
 
 class FakeConnection implements Connection {
   isDestroyed = false;
-  sentBytes = 0;
+  readonly sent: Buffer[] = [];
 
+  get sentBytes(): number {
+    return this.sent.reduce((sum, { length }) => sum + length, 0);
+  }
   send(chunks: readonly Uint8Array[]): boolean {
-    for (const chunk of chunks) this.sentBytes += chunk.length;
+    this.sent.push(Buffer.concat(chunks));
     return true;
   }
   pauseReceiving(): void {}
@@ -178,6 +181,50 @@ describe('attempts of the side that dials', () => {
       2,
     ]);
     link.close();
+  });
+});
+
+describe('a session that has lasted', () => {
+  /** Lets a real listener's session answer the attempt under way. */
+  function answer({ dialled, now }: ReturnType<typeof surroundings>, number: number) {
+    const peer = listener({ nowMs: now() });
+    const connection = new FakeConnection();
+    const owner = dialled[number]?.opened(connection);
+    for (let round = 0; round < 2; round++) {
+      for (const bytes of connection.sent.splice(0)) peer.session.receive(bytes, now());
+      for (const bytes of peer.outgoing.splice(0)) owner?.received(bytes);
+    }
+    return { owner, peer };
+  }
+
+  function gapAfter(lastsMs: number): number {
+    const around = surroundings();
+    const { settings, dialled, next, now } = around;
+    const link = new LinkSocket(settings, eve, events());
+    link.dialTo([{ host: 'eve', port: 7 }]);
+    link.open();
+    for (let attempt = 0; attempt < 8; attempt++) {
+      dialled[attempt]?.failed(failure);
+      next();
+    }
+    const { owner, peer } = answer(around, 8);
+    expect(link.established).toBe(true);
+    const establishedAtMs = now();
+    while (now() < establishedAtMs + lastsMs) {
+      next();
+      peer.session.outgoing.ping(0);
+      for (const bytes of peer.outgoing.splice(0)) owner?.received(bytes);
+    }
+    owner?.closed(null);
+    const endedAtMs = now();
+    while (dialled.length === 9) next();
+    link.close();
+    return now() - endedAtMs;
+  }
+
+  it('makes the next attempt come at once; one that is torn down again and again does not', () => {
+    expect(gapAfter(timings.timeoutMs)).toBe(25);
+    expect(gapAfter(0)).toBe(1000);
   });
 });
 

@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { ReceivePool, ReceiveStream } from '../../adapters/link/receive-buffers.ts';
+
+const slabBytes = 1024;
+const pool = () => new ReceivePool(8 * slabBytes, slabBytes, 10);
+
+describe('the memory of a link', () => {
+  it('is used again once nothing in it is held, and one spare is enough', () => {
+    const one = pool();
+    const slabs = [one.take(), one.take()];
+    for (const slab of slabs) one.hold(slab);
+    for (const slab of slabs) one.leave(slab);
+    for (const slab of slabs) one.release(slab);
+    expect(one.take()).toBe(slabs[0]);
+    expect(one.take()).not.toBe(slabs[1]);
+  });
+
+  it('is not used again while something in it is held, nor while a stream still fills it', () => {
+    const one = pool();
+    const [held, filled] = [one.take(), one.take()];
+    one.hold(held);
+    one.leave(held);
+    one.hold(filled);
+    one.release(filled);
+    expect([held, filled]).not.toContain(one.take());
+  });
+
+  it('counts a slab as long as anything in it is held, and every message', () => {
+    const one = pool();
+    const slab = one.take();
+    for (const room of [7 * slabBytes - 10, 7 * slabBytes - 20]) {
+      one.hold(slab);
+      expect(one.room).toBe(room);
+    }
+    one.release(slab);
+    expect(one.room).toBe(7 * slabBytes - 10);
+    one.release(slab);
+    expect(one.room).toBe(8 * slabBytes);
+  });
+
+  it('takes bytes that were read into its space without copying, and others by copying', () => {
+    const stream = new ReceiveStream(pool());
+    const space = stream.space(64);
+    space.write('in place');
+    expect(stream.accept(space.subarray(0, 8), stream.space(64))).toBe(8);
+    expect(stream.accept(Buffer.from(', copied'), stream.space(64))).toBe(8);
+    expect(Buffer.from(stream.unparsed).toString()).toBe('in place, copied');
+    stream.consume(16);
+    expect(stream.space(64).byteOffset).toBe(space.byteOffset);
+  });
+
+  it('moves the beginning of a frame to where the rest of it has room', () => {
+    const one = pool();
+    const stream = new ReceiveStream(one);
+    stream.accept(Buffer.alloc(900, 1), stream.space(64));
+    one.hold(stream.slab);
+    const first = stream.slab;
+    stream.consume(890);
+    expect(stream.space(600).length).toBe(slabBytes - 10);
+    expect(stream.slab).not.toBe(first);
+    expect(Buffer.from(stream.unparsed)).toEqual(Buffer.alloc(10, 1));
+  });
+});
