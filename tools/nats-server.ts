@@ -71,7 +71,11 @@ function listening(child: ChildProcess): Promise<number> {
     const said: string[] = [];
     const fail = (why: string) => {
       clearTimeout(timer);
-      failed(new Error(`nats-server did not start: ${why}; it said: ${said.slice(-5).join(' | ')}`));
+      failed(
+        new Error(
+          `nats-server did not start: ${why}; it said: ${said.filter(Boolean).slice(-5).join(' | ')}`,
+        ),
+      );
     };
     const timer = setTimeout(() => fail(`not ready within ${startMsMax} ms`), startMsMax);
     child.once('error', (error) => fail(error.message));

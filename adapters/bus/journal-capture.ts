@@ -47,7 +47,7 @@ export class JournalCapture {
     return this.#isOpen;
   }
 
-  /** An own event was published. */
+  /** An own event was published, or the last run failed. */
   published(): void {
     this.#settling ??= setTimeout(() => {
       this.#settling = undefined;
@@ -57,8 +57,8 @@ export class JournalCapture {
 
   async close(): Promise<void> {
     clearInterval(this.#interval);
-    clearTimeout(this.#settling);
     await this.#running;
+    clearTimeout(this.#settling);
   }
 
   #run(): void {
@@ -74,6 +74,7 @@ export class JournalCapture {
             `the stream of the journal: ${error instanceof Error ? error.message : error}`,
           );
           this.#opened(false);
+          this.published();
         },
       )
       .finally(() => {

@@ -123,10 +123,11 @@ export class NatsStore implements KeyValue {
     if (nats === undefined) return;
     const open = this.#open;
     if (open === undefined) return this.#reopen(nats);
-    const present = await streamManager(nats)
-      .then((jsm) => findStream(jsm, viewsStream(this.#cluster).name))
-      .catch(() => undefined);
-    if (this.#open === open && present?.created !== open.created) await this.#reopen(nats);
+    const created = await streamManager(nats).then(
+      async (jsm) => (await findStream(jsm, viewsStream(this.#cluster).name))?.created,
+      () => open.created,
+    );
+    if (this.#open === open && created !== open.created) await this.#reopen(nats);
   }
 
   #lost(): void {

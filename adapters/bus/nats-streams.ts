@@ -51,7 +51,7 @@ export const viewsStream = (cluster: ClusterName): Partial<StreamConfig> & { nam
   allow_direct: false,
 });
 
-export const jetStreamMsMax = 2000;
+export const jetStreamMsMax = 5000;
 
 /** Permissions are not checked first: a user need not see the account. */
 export const streamManager = (nats: NatsConnection): Promise<JetStreamManager> =>

@@ -120,7 +120,8 @@ export class NatsWire implements Wire {
             service.addEndpoint(name, { subject, handler, metadata: { ...metadata } });
           }
           service.stopped.then((why) => {
-            if (why instanceof Error) this.#connection.report(`commands are not served: ${why.message}`);
+            if (why instanceof Error && this.#connection.online === nats)
+              this.#connection.report(`commands are not served: ${why.message}`);
           });
           return service;
         });
