@@ -26,6 +26,15 @@ export type Intent =
       readonly at: EndpointOf;
       readonly mode: Mode;
       readonly compress: number;
+      readonly asyncLimit: number;
+    }
+  /** Settings of this replica's engine that are not a pair's. Milliseconds, bytes per second. */
+  | {
+      readonly do: 'tune';
+      readonly tag: Tag;
+      readonly writeTimeoutMs: number;
+      readonly resyncMin: number | null;
+      readonly resyncMax: number | null;
     }
   /** Be the source; the device is attached and mounted where the resource says so. */
   | { readonly do: 'serve'; readonly tag: Tag; readonly epoch: number; readonly mount: string | null }
@@ -97,12 +106,27 @@ function opened(state: ClusterState, resource: ResourceState, self: NodeName): I
   const peers = replicaNodes(resource).filter((node) => node !== self);
   return [
     open,
+    tune(state, tag, self),
     ...peers.flatMap((peer): Intent[] => {
       const at = resource.replicas[peer]?.replication;
       const compress = settingOf(state.settings, { tag, node: self, peer }, 'compress') ?? 0;
-      return at ? [{ do: 'connect', tag, peer, at, mode: modeOf(resource, self, peer), compress }] : [];
+      const asyncLimit = settingOf(state.settings, { tag, node: self, peer }, 'async-limit') ?? 256;
+      return at
+        ? [{ do: 'connect', tag, peer, at, mode: modeOf(resource, self, peer), compress, asyncLimit }]
+        : [];
     }),
   ];
+}
+
+function tune(state: ClusterState, tag: Tag, self: NodeName): Intent {
+  const scope = { tag, node: self };
+  return {
+    do: 'tune',
+    tag,
+    writeTimeoutMs: 1000 * (settingOf(state.settings, scope, 'write-timeout') ?? 30),
+    resyncMin: settingOf(state.settings, scope, 'resync-min') ?? null,
+    resyncMax: settingOf(state.settings, scope, 'resync-max') ?? null,
+  };
 }
 
 function role(resource: ResourceState, self: NodeName): Intent[] {

@@ -1,5 +1,4 @@
 import { type Intent, standing } from '../../domain/react.ts';
-import { settingOf } from '../../domain/settings.ts';
 import { type ResourceState, replicaNodes } from '../../domain/state.ts';
 import type { NodeName, Tag } from '../../domain/vocabulary.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
@@ -123,10 +122,19 @@ export class Reconciler {
           order: 'connect',
           peer: intent.peer,
           endpoints: [intent.at],
-          settings: { mode: intent.mode, asyncLimit: this.#asyncLimit(tag, intent.peer) },
+          settings: { mode: intent.mode, asyncLimit: intent.asyncLimit },
           pauseReason: this.#context.state().resources[tag]?.mirrors[intent.peer]?.paused?.reason ?? null,
         });
         return true;
+      case 'tune': {
+        const { writeTimeoutMs, resyncMin, resyncMax } = intent;
+        const rates = {
+          ...(resyncMin === null ? {} : { resyncMin }),
+          ...(resyncMax === null ? {} : { resyncMax }),
+        };
+        await engines.order(tag, { order: 'settings', settings: { writeTimeoutMs, ...rates } });
+        return true;
+      }
       case 'serve':
         return this.#serve(intent);
       case 'follow':
@@ -364,10 +372,5 @@ export class Reconciler {
     if (tries !== recoveryTriesMax) return;
     const failed = resource.replicas[this.#context.options.node]?.failed ?? what;
     await this.#context.submit('local-recovery-ended', { tag, what: failed, ok: false }, 'engine');
-  }
-
-  #asyncLimit(tag: Tag, peer: NodeName): number {
-    const { settings } = this.#context.state();
-    return settingOf(settings, { tag, node: this.#context.options.node, peer }, 'async-limit') ?? 256;
   }
 }
