@@ -9,7 +9,7 @@ const strangersMax = 64;
 
 export interface LinkListenerEvents {
   ready(error: Error | null): void;
-  /** Somebody came who was not let in: counted here, because it is not known whose link it would be. */
+  /** Somebody came who was not let in; no link counts it, because nobody knows whose it would be. */
   refused(fault: LinkFault): void;
 }
 

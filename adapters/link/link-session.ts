@@ -127,7 +127,8 @@ export class LinkSession {
   tick(nowMs: number): void {
     if (this.#ended) return;
     const { pingIntervalMs, timeoutMs } = this.#timings;
-    this.lastHeardMs += Math.max(0, nowMs - this.#lastTickMs - pingIntervalMs);
+    const pausedMs = Math.max(0, nowMs - this.#lastTickMs - pingIntervalMs);
+    this.lastHeardMs = Math.min(nowMs, this.lastHeardMs + pausedMs);
     this.#lastTickMs = nowMs;
     if (nowMs - this.lastHeardMs >= timeoutMs) {
       this.end('timed-out');

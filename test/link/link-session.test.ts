@@ -221,6 +221,15 @@ describe('pings', () => {
     expect(adam.consumer.fault).toBe('timed-out');
   });
 
+  it('do not put what was heard into the future after a pause', () => {
+    const { adam, eve } = establishedPair();
+    adam.session.tick(500);
+    eve.session.outgoing.ping(1);
+    carry(eve, adam, 600_000, () => 1 << 20);
+    for (let nowMs = 600_001; nowMs <= 600_001 + timings.timeoutMs; nowMs += 500) adam.session.tick(nowMs);
+    expect(adam.consumer.fault).toBe('timed-out');
+  });
+
   it('are answered while the consumer holds everything that the window allows', () => {
     const { adam, eve } = establishedPair({}, { consumer: new Recorder(1 << 16, 1 << 14) });
     eve.consumer.releases = false;
