@@ -83,8 +83,8 @@ export class Agent {
     });
     this.#reconciler = new Reconciler(this.context);
     this.#exchange = new JournalExchange(ports.journal, ports.bus, ports.clock, ports.log);
-    this.#views = new ViewPublisher();
-    this.#intake = new CommandIntake(this.context, this.#loop, this.history, ports.journal);
+    this.#views = new ViewPublisher(this.history, ports.bus, () => ports.journal.heads(), ports.log);
+    this.#intake = new CommandIntake(this.context, this.#loop, this.history, this.#views);
   }
 
   /** Folds the journal, takes up the bus, and carries out what the state asks of this node. */
@@ -102,6 +102,7 @@ export class Agent {
       this.#exchange.announced(heartbeat.node, heartbeat.heads);
     });
     bus.answer((question, from) => answerQuestion(this.context, question, from));
+    this.#views.start();
     this.#exchange.start();
     this.#intake.start();
     await this.#join();

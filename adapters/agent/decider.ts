@@ -15,6 +15,8 @@ export function deciderOf(state: ClusterState, command: string, body: Addressed,
   switch (command) {
     case 'create':
     case 'force-online':
+    case 'bitmap-mark-clean':
+    case 'bitmap-mark-dirty':
       return body.node ?? self;
     case 'settings':
       return body.tag === undefined ? (body.node ?? self) : ownerOf(resource, self);

@@ -24,6 +24,8 @@ export interface Change {
 
 const upcasters: Upcasters = {};
 
+export const toEvent = (envelope: EventEnvelope): AnyEvent => readEvent(upcast(envelope, upcasters));
+
 /** The events of all logs in their one order, and the state that they fold to (DESIGN 2). */
 export class History {
   readonly #order = new CausalOrder<EventEnvelope>(causalFacts);
@@ -39,6 +41,11 @@ export class History {
     return this.#order;
   }
 
+  /** All events, in order. */
+  events(): readonly AnyEvent[] {
+    return this.#order.events().map(toEvent);
+  }
+
   /** Takes events in, in whatever order they come, and folds what can be folded. */
   add(envelopes: readonly EventEnvelope[]): Change {
     const before = this.#state;
@@ -46,7 +53,7 @@ export class History {
     const from = this.#order.add(envelopes);
     const refolded = from < lengthBefore;
     if (refolded) this.#backTo(from);
-    const events = this.#order.events(this.#folded).map((envelope) => readEvent(upcast(envelope, upcasters)));
+    const events = this.#order.events(this.#folded).map(toEvent);
     for (const event of events) this.#fold(event);
     return { before, after: this.#state, events, refolded };
   }

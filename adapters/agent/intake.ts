@@ -11,7 +11,6 @@ import type { AnyEvent } from '../../domain/events.ts';
 import { type Refusal, refuse } from '../../domain/refusals.ts';
 import type { NodeName } from '../../domain/vocabulary.ts';
 import { type CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
-import type { Journal } from '../../journal/journal.ts';
 import { BusError } from '../bus/bus.ts';
 import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
 import { CommandToken } from '../bus/subjects.ts';
@@ -19,6 +18,7 @@ import type { AgentContext } from './context.ts';
 import { type Addressed, deciderOf } from './decider.ts';
 import type { Change, History } from './history.ts';
 import { answerQuery, queryNames } from './queries.ts';
+import type { ViewPublisher } from './view-publisher.ts';
 
 /** A switchover drains and may copy intent logs; a command that takes longer is asked after by its id. */
 const commandTimeoutMs = 120_000;
@@ -33,14 +33,14 @@ export class CommandIntake {
   readonly #context: AgentContext;
   readonly #loop: CommandLoop;
   readonly #history: History;
-  readonly #journal: Journal;
+  readonly #views: ViewPublisher;
   readonly #waiting = new Map<string, (ended: Ended) => void>();
 
-  constructor(context: AgentContext, loop: CommandLoop, history: History, journal: Journal) {
+  constructor(context: AgentContext, loop: CommandLoop, history: History, views: ViewPublisher) {
     this.#context = context;
     this.#loop = loop;
     this.#history = history;
-    this.#journal = journal;
+    this.#views = views;
   }
 
   start(): void {
@@ -65,7 +65,7 @@ export class CommandIntake {
     try {
       return await this.#context.bus.forward(decider, issued, timeoutMs);
     } catch (error) {
-      return this.#unreachable(issued, decider, error);
+      return await this.#unreachable(issued, decider, error);
     }
   }
 
@@ -76,12 +76,14 @@ export class CommandIntake {
       const reign = state.resources[body['tag']]?.reigns[0]?.node;
       return reign !== undefined && state.nodes[reign]?.alive ? reign : options.node;
     }
+    if (command === 'bitmap-examine' && typeof body['node'] === 'string') return body['node'] as NodeName;
     if (!isOperatorCommand(command)) return options.node;
     return deciderOf(state, command, body as Addressed, options.node);
   }
 
-  #unreachable(issued: IssuedCommand, decider: NodeName, error: unknown): CommandReply {
-    if (issued.command === 'status') return answerQuery(this.#history, this.#context, this.#journal, issued);
+  async #unreachable(issued: IssuedCommand, decider: NodeName, error: unknown): Promise<CommandReply> {
+    if (issued.command === 'status')
+      return await answerQuery(this.#history, this.#views, this.#context, issued);
     const unknown = error instanceof BusError && error.mayHaveHappened;
     return {
       ok: false,
@@ -98,14 +100,16 @@ export class CommandIntake {
   /** Decided by this node. */
   async #here(issued: IssuedCommand, timeoutMs: number): Promise<CommandReply> {
     if (!isOperatorCommand(issued.command))
-      return answerQuery(this.#history, this.#context, this.#journal, issued);
+      return answerQuery(this.#history, this.#views, this.#context, issued);
     const parsed = parseCommand(issued);
     if ('refusal' in parsed)
       return this.#refused(issued.body.id, { kind: 'refused', refusal: parsed.refusal, id: null });
     const { command } = parsed;
     const ended = this.#ending(command.id);
     try {
-      return await this.#reply(command, await this.#loop.execute(command), ended.promise, timeoutMs);
+      const executed = await this.#loop.execute(command);
+      if (executed.kind === 'accepted') await this.#markBitmaps(command);
+      return await this.#reply(command, executed, ended.promise, timeoutMs);
     } catch (error) {
       const message = `the journal did not take it (${error instanceof Error ? error.message : error}); nobody knows yet whether it counts`;
       return {
@@ -119,6 +123,17 @@ export class CommandIntake {
     } finally {
       ended.forget();
     }
+  }
+
+  /** I19: the event that says so is durable before the intent logs are. */
+  async #markBitmaps(command: Command): Promise<void> {
+    if (command.command !== 'bitmap-mark-clean' && command.command !== 'bitmap-mark-dirty') return;
+    const { tag, node, peer } = command;
+    const order = command.command === 'bitmap-mark-clean' ? 'mark-clean' : 'mark-dirty';
+    const replicas = this.#history.state.resources[tag]?.replicas ?? {};
+    const peers = peer === undefined ? Object.values(replicas).map((replica) => replica.node) : [peer];
+    for (const other of peers)
+      if (other !== node) await this.#context.engines.order(tag, { order, peer: other });
   }
 
   async #reply(

@@ -1,13 +1,235 @@
-import type { Journal } from '../../journal/journal.ts';
+import { z } from 'zod';
+import type { Positions } from '../../domain/causality.ts';
+import { parseEventId } from '../../domain/envelope.ts';
+import { type Refusal, refuse } from '../../domain/refusals.ts';
+import { SettingKey, settingOf } from '../../domain/settings.ts';
+import { NodeName, regionSize, Tag } from '../../domain/vocabulary.ts';
+import type { NodeView } from '../../projections/nodes.ts';
+import { type LiveMirror, type StatusView, statusOf } from '../../projections/status.ts';
+import { timelineEntry } from '../../projections/timeline.ts';
+import { asOf, emptyStanding, fold, type Standing, stamped, viewsOf } from '../../projections/views.ts';
 import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
+import type { EngineStatus } from '../engine/control-protocol.ts';
 import type { AgentContext } from './context.ts';
-import type { History } from './history.ts';
-export const queryNames = ['status', 'nodes', 'command'] as const;
-export function answerQuery(
-  _history: History,
-  _context: AgentContext,
-  _journal: Journal,
-  issued: IssuedCommand,
-): CommandReply {
-  return { ok: false, commandId: issued.body.id };
+import { type History, toEvent } from './history.ts';
+import type { ViewPublisher } from './view-publisher.ts';
+
+/** What only asks: answered by any agent from its own history, nothing is journaled. */
+const queries = {
+  status: z.object({
+    tag: Tag.optional(),
+    asOf: z.string().max(128).optional(),
+    knownBy: NodeName.optional(),
+  }),
+  nodes: z.object({}),
+  alarms: z.object({}),
+  command: z.object({ command: z.string().min(1).max(128) }),
+  settings: z.object({
+    tag: Tag.optional(),
+    node: NodeName.optional(),
+    peer: NodeName.optional(),
+    key: SettingKey.optional(),
+  }),
+  timeline: z.object({
+    tag: Tag.optional(),
+    type: z.string().max(64).optional(),
+    since: z.string().max(64).optional(),
+    limit: z.int().min(1).max(10_000).default(1000),
+  }),
+  'bitmap-examine': z.object({ tag: Tag, node: NodeName, peer: NodeName.optional() }),
+} as const;
+
+type QueryName = Exclude<keyof typeof queries, 'settings'> | 'settings-read';
+const schemas: Record<QueryName, z.ZodType> = (({ settings, ...rest }) => ({
+  ...rest,
+  'settings-read': settings,
+}))(queries);
+
+export const queryNames = Object.keys(schemas) as readonly QueryName[];
+export const isQuery = (name: string): name is QueryName => Object.hasOwn(schemas, name);
+
+export async function answerQuery(
+  history: History,
+  views: ViewPublisher,
+  context: AgentContext,
+  { command, body }: IssuedCommand,
+): Promise<CommandReply> {
+  const name: string = command;
+  if (!isQuery(name))
+    return refused(body.id, context, refuse('invalid-request', `there is no command ${name}`));
+  const { id, ...args } = body;
+  const parsed = schemas[name].safeParse(args);
+  if (!parsed.success)
+    return refused(
+      id,
+      context,
+      refuse('invalid-request', z.prettifyError(parsed.error).replaceAll('\n', ' ')),
+    );
+  const answer = await answers[name]({ history, views, context }, parsed.data as never);
+  if (isRefused(answer)) return refused(id, context, answer.refusal);
+  return { ok: true, commandId: id, decider: context.options.node, events: [], ...answer };
+}
+
+function refused(id: string, { options }: AgentContext, refusal: Refusal): CommandReply {
+  return { ok: false, commandId: id, decider: options.node, events: [], refusal: { id, ...refusal } };
+}
+
+interface Asked {
+  readonly history: History;
+  readonly views: ViewPublisher;
+  readonly context: AgentContext;
+}
+type Answered = Readonly<Record<string, unknown>> | { readonly refusal: Refusal };
+const isRefused = (answer: Answered): answer is { readonly refusal: Refusal } => 'refusal' in answer;
+type Args<N extends keyof typeof queries> = z.infer<(typeof queries)[N]>;
+
+const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answered | Promise<Answered> } = {
+  status: ({ history, views, context }, { tag, asOf: moment, knownBy }: Args<'status'>) => {
+    const past =
+      moment === undefined && knownBy === undefined ? undefined : standingAt(history, moment, knownBy);
+    if (past && 'refusal' in past) return past;
+    const standing = past ?? views.standing;
+    const resources = Object.values(standing.state.resources).filter(({ phase }) => phase !== 'deleted');
+    const chosen = tag === undefined ? resources : resources.filter((resource) => resource.tag === tag);
+    if (tag !== undefined && chosen.length === 0) return { refusal: refuse('unknown-tag', tag) };
+    const at = asOf(standing);
+    const status = chosen
+      .sort((a, b) => (a.tag < b.tag ? -1 : 1))
+      .map((resource) => {
+        const live = past ? {} : liveMirrors(context.engines.lastStatus(resource.tag));
+        return stamped<StatusView>(statusOf(standing.state, resource, live), at);
+      });
+    return { status };
+  },
+  nodes: ({ views, context }) => {
+    const nowMs = context.clock.nowMs();
+    const nodes = [...viewsOf(views.standing)]
+      .filter(([name]) => name.startsWith('node.'))
+      .map(([, view]) => ({
+        ...view,
+        heardMsAgo: round(context.liveness.heardMsAgo(NodeName.parse((view as NodeView).node), nowMs)),
+      }));
+    return { nodes };
+  },
+  alarms: ({ views }) => ({
+    alarms: [...viewsOf(views.standing)]
+      .filter(([name]) => name.startsWith('alarm.'))
+      .map(([, view]) => view),
+  }),
+  command: ({ history }, { command: id }: Args<'command'>) => {
+    const known = history.state.commands[id];
+    const events = history.events().filter((event) => event.command === id);
+    if (!known && events.length === 0) return { command: { id, outcome: 'unknown', events: [] } };
+    return { command: { id, outcome: known?.outcome ?? 'running', events: events.map(timelineEntry) } };
+  },
+  'settings-read': ({ history }, { tag, node, peer, key }: Args<'settings'>) => {
+    const keys = key === undefined ? SettingKey.options : [key];
+    const { settings } = history.state;
+    return {
+      settings: Object.fromEntries(
+        keys.map((name) => [name, settingOf(settings, { tag, node, peer }, name) ?? null]),
+      ),
+    };
+  },
+  timeline: ({ history }, { tag, type, since, limit }: Args<'timeline'>) => {
+    const sinceMs = since === undefined ? Number.NEGATIVE_INFINITY : Date.parse(since);
+    const events = history.events().filter((event) => {
+      if (tag !== undefined && event.resource !== tag) return false;
+      return event.time >= sinceMs && (type === undefined || event.type === type);
+    });
+    return { timeline: events.slice(-limit).map(timelineEntry) };
+  },
+  'bitmap-examine': async ({ context }, { tag, peer }: Args<'bitmap-examine'>) => {
+    const status = await context.engines.status(tag).catch(() => null);
+    if (!status?.replica)
+      return { refusal: refuse('unknown-tag', `no replica of ${tag} is open on ${context.options.node}`) };
+    const peers = status.peers
+      .map((known) => known.peer)
+      .filter((known) => peer === undefined || known === peer);
+    const examined = await Promise.all(
+      peers.map(async (known) => {
+        const { volumes } = await context.engines.order(tag, { order: 'examine', peer: known });
+        return { node: context.options.node, peer: known, volumes };
+      }),
+    );
+    return { bitmaps: examined };
+  },
+};
+
+const round = (ms: number | null) => (ms === null ? null : Math.round(ms));
+
+/** What the source's engine says of its mirrors now. */
+function liveMirrors(status: EngineStatus | null): Record<string, LiveMirror> {
+  if (!status?.replica?.serving) return {};
+  return Object.fromEntries(
+    status.peers
+      .filter((peer) => peer.status !== null)
+      .map((peer): [string, LiveMirror] => {
+        const isBehind = peer.queuedWrites > 0 || peer.dirtyRegions > 0;
+        const behind = isBehind
+          ? {
+              writes: peer.queuedWrites,
+              bytes: peer.queuedBytes || peer.dirtyRegions * regionSize,
+              ms: peer.waitingMs,
+            }
+          : null;
+        const { connected, speedBytesPerSecond, etaSeconds, dirtyRegions, queuedWrites, congested } = peer;
+        const percent = peer.status === 'resyncing' && peer.percent !== null ? { percent: peer.percent } : {};
+        return [
+          peer.peer,
+          {
+            connected,
+            speedBytesPerSecond,
+            etaSeconds,
+            dirtyRegions,
+            queuedWrites,
+            behind,
+            congested,
+            ...percent,
+          },
+        ];
+      }),
+  );
+}
+
+/** The standing as of an event, a moment, or what a node knew. */
+function standingAt(
+  history: History,
+  moment: string | undefined,
+  knownBy: string | undefined,
+): Standing | { refusal: Refusal } {
+  const { order } = history;
+  const standing = emptyStanding();
+  if (knownBy !== undefined) {
+    fold(standing, order.knownBy(knownBy, positionOf(moment)?.[knownBy]).map(toEvent));
+    return standing;
+  }
+  const positions = positionOf(moment);
+  if (positions) {
+    fold(standing, order.asOf(positions).map(toEvent));
+    return standing;
+  }
+  const time = Date.parse(moment ?? '');
+  if (Number.isNaN(time))
+    return {
+      refusal: refuse(
+        'invalid-request',
+        `--as-of ${moment} is neither an event (NODE/INCARNATION/SEQUENCE or NODE#SEQUENCE) nor a time`,
+      ),
+    };
+  fold(
+    standing,
+    history.events().slice(
+      0,
+      order.countAt(time, (event) => Date.parse(event.time)),
+    ),
+  );
+  return standing;
+}
+
+/** `eve/1/42`, or `eve#42` of the first incarnation as status shows it. */
+function positionOf(moment: string | undefined): Positions | undefined {
+  const short = /^([A-Za-z0-9][A-Za-z0-9_-]{0,62})#([1-9]\d*)$/.exec(moment ?? '');
+  const position = parseEventId(short ? `${short[1]}/1/${short[2]}` : (moment ?? ''));
+  return position && { [position.node]: { incarnation: position.incarnation, sequence: position.sequence } };
 }
