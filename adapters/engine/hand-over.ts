@@ -1,14 +1,14 @@
 import { receiveHandOver } from '../../domain/generation-state.ts';
-import { type Epoch, type NodeName, targetsMax } from '../../domain/vocabulary.ts';
+import type { Epoch, NodeName } from '../../domain/vocabulary.ts';
 import type { Done } from '../block/block-device.ts';
 import type { IncomingMessage } from '../link/link.ts';
 import { HandOverPayload, messageType } from '../link/protocol.ts';
-import { sendBitmaps } from './bitmaps.ts';
+import { sendLogs } from './bitmaps.ts';
 import { readJson, send, sendJson } from './messages.ts';
 import type { Node } from './node.ts';
 import type { Peer } from './peer.ts';
 import { Refused } from './refusal.ts';
-import { allOf, inSequence, type Step } from './sequence.ts';
+import { inSequence } from './sequence.ts';
 
 /**
  * Rule 6, steps 2 to 4, both sides.
@@ -25,9 +25,6 @@ export class HandOver {
   #attempt = 0;
   /** The old source waits for the new one. */
   #waiting: { readonly peer: Peer; readonly done: Done } | null = null;
-  /** Bits that came in, by peer, place in `logs` of whom they are about, and volume. */
-  #received = new Map<string, Uint8Array>();
-
   constructor(node: Node) {
     this.#node = node;
   }
@@ -78,8 +75,6 @@ export class HandOver {
 
   received(peer: Peer, message: IncomingMessage): boolean {
     switch (message.type) {
-      case messageType.bitmap:
-        return this.#bitmap(peer, message);
       case messageType['hand-over']:
         return this.#take(peer, message);
       default:
@@ -89,7 +84,6 @@ export class HandOver {
   }
 
   sessionEnded(peer: Peer): void {
-    for (const key of this.#received.keys()) if (key.startsWith(`${peer.node} `)) this.#received.delete(key);
     if (this.#waiting?.peer === peer) {
       this.#end(new Refused('target-unreachable', `the session with ${peer.node} ended`));
     }
@@ -99,9 +93,7 @@ export class HandOver {
     const { replica, peers } = this.#node;
     this.#attempt += 1;
     const others = [...peers.keys()].filter((node) => node !== peer.node);
-    for (const [index, node] of others.entries()) {
-      sendBitmaps(peer.link, replica, replica.record.epoch, this.#attempt, node, index + 1);
-    }
+    sendLogs(peer.link, replica, replica.record.epoch, this.#attempt, others);
     this.#waiting = { peer, done };
     const { inSync, generation } = replica.record;
     const content: HandOverPayload = { epoch, finish: { inSync, generation, logs: others } };
@@ -115,37 +107,15 @@ export class HandOver {
     waiting?.done(error);
   }
 
-  #bitmap(peer: Peer, { flags, volume, offset, payload }: IncomingMessage): boolean {
-    const regions = this.#node.replica.volumes[volume]?.regionCount;
-    if (regions === undefined || flags > targetsMax) return false;
-    const key = `${peer.node} ${flags} ${volume}`;
-    const bits = this.#received.get(key) ?? new Uint8Array(Math.ceil(regions / 8));
-    if (offset / 8 + payload.length > bits.length) return false;
-    bits.set(payload, offset / 8);
-    this.#received.set(key, bits);
-    return true;
-  }
-
   #take(peer: Peer, message: IncomingMessage): boolean {
     const content = readJson(message, HandOverPayload);
     const { replica, target } = this.#node;
     if (content === null || target.source !== peer.node) return false;
     const attempt = message.number;
-    const merges = content.finish.logs.flatMap((node, index) =>
-      replica.volumes.map(
-        (volume): Step =>
-          (next) => {
-            const bits = this.#received.get(`${peer.node} ${index + 1} ${volume.index}`);
-            const log = volume.logs.get(node);
-            if (bits === undefined || log === undefined) next(null);
-            else log.merge(bits, next);
-          },
-      ),
-    );
     const source = { node: peer.node, generation: content.finish.generation };
     inSequence(
       [
-        (next) => allOf(merges, next),
+        (next) => peer.logs.merge(replica, content.finish.logs, next),
         (next) => replica.update((record) => receiveHandOver(record, source, content.finish.logs), next),
       ],
       (error) => {

@@ -20,6 +20,7 @@ import {
   type StatePayload,
   writeFlag,
 } from '../link/protocol.ts';
+import { sendLogs } from './bitmaps.ts';
 import type { Clock } from './clock.ts';
 import {
   type Notice,
@@ -51,6 +52,8 @@ export interface Reign {
   readonly clock: Clock;
   readonly settings: () => ResourceSettings;
   readonly notify: (notice: Notice) => void;
+  /** All other replicas. */
+  readonly peers: () => Iterable<NodeName>;
   /** After `losePeer` is durable: makes a generation durable if one is due, then goes on. */
   readonly ensureGeneration: (done: Done) => void;
   /** The generation in force, and who is away in it, to one mirror. */
@@ -617,7 +620,9 @@ export class Mirror implements CopyTarget {
         this.#required = true;
         // 6. It takes over our generations when all that was sent before is on its stable storage.
         const { inSync, generation } = replica.record;
-        sendJson(this.peer.link, 'resync-finish', epoch, attempt, { inSync, generation, logs: [] });
+        const logs = [...this.#reign.peers()].filter((other) => other !== node);
+        sendLogs(this.peer.link, replica, epoch, attempt, logs);
+        sendJson(this.peer.link, 'resync-finish', epoch, attempt, { inSync, generation, logs });
       },
     );
   }
@@ -629,14 +634,22 @@ export class Mirror implements CopyTarget {
     this.#resync = null;
     this.#behind = [];
     this.#speed = null;
-    this.#enter('in-sync');
-    this.#observe({ type: 'resync-completed', peer: this.peer.node, kind: this.#kind, bytes });
+    const { node: peer } = this.peer;
+    this.#reign.replica.observe(
+      { type: 'resync-completed', peer, kind: this.#kind, bytes },
+      same,
+      (error) => {
+        if (error === null && this.#isCurrent('finishing', message.number)) this.#enter('in-sync');
+      },
+    );
     return true;
   }
 
   #refused(message: IncomingMessage): boolean {
     const refused = readJson(message, RefusedPayload);
     if (refused === null) return false;
+    // FAULTS 31: its disk failed, and it has recorded durably that it is not in sync.
+    if (refused.what === 'write') this.#declare('failed', ignore);
     if (!this.#isCurrent('starting', message.number)) return true;
     this.#refuse(orderRefusals.find((code) => code === refused.code) ?? 'target-unreachable', null);
     return true;

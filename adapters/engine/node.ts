@@ -192,6 +192,7 @@ export class Node {
 
   #ended(peer: Peer, fault: LinkFault): void {
     peer.theirs = null;
+    peer.logs.clear();
     const { notify } = this.#options;
     if (fault.startsWith('bad-')) {
       const count = corruptFrames(peer);
@@ -220,7 +221,7 @@ export class Node {
       case messageType['hand-over-ready']:
         return this.handOver.received(peer, message);
       case messageType.bitmap:
-        if (message.flags !== aboutReceiver) return this.handOver.received(peer, message);
+        if (message.flags !== aboutReceiver) return peer.logs.add(this.replica, message);
         return this.#source?.received(peer.node, message) ?? true;
       case messageType.ack:
       case messageType.flushed:
@@ -396,10 +397,11 @@ export class Node {
   }
 
   #generationVeto(no: (code: OrderRefusal, why: string) => Refused): Refused | null {
+    const { record } = this.replica;
     for (const peer of this.peers.values()) {
       const verdict = this.compare(peer);
       if (verdict?.verdict === 'split-brain') return no('split-brain', `it has split from ${peer.node}`);
-      if (verdict?.verdict === 'resync' && verdict.source === 'theirs') {
+      if (isPassedBy(record.generation.current, peer)) {
         return no('target-out-of-sync', `${peer.node} has newer data`);
       }
     }
@@ -561,6 +563,12 @@ export class Node {
     ];
     allOf(closing, done);
   }
+}
+
+/** The peer went through this generation and has left it behind. */
+function isPassedBy(current: Generation | null, { theirs }: Peer): boolean {
+  if (current === null || theirs === null || theirs.record.current === current) return false;
+  return theirs.record.history.includes(current) || theirs.record.base === current;
 }
 
 const ignored: Done = () => undefined;

@@ -1,6 +1,7 @@
 import type { NodeName } from '../../domain/vocabulary.ts';
 import type { Link } from '../link/link.ts';
 import type { StatePayload } from '../link/protocol.ts';
+import { ReceivedLogs } from './bitmaps.ts';
 import type { PeerSettings } from './control-protocol.ts';
 
 /** Another replica of the resource, as this engine knows it. */
@@ -15,6 +16,8 @@ export class Peer {
   trouble: 'split-brain' | 'epoch-conflict' | null = null;
   /** Its word in the present session, or null. */
   theirs: StatePayload | null = null;
+  /** Bits about third replicas that it is sending. */
+  readonly logs = new ReceivedLogs();
   #link: Link | null = null;
 
   constructor(node: NodeName, settings: PeerSettings, pauseReason: string | null) {

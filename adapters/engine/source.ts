@@ -65,6 +65,7 @@ export class Source implements Mirrors {
       clock,
       settings,
       notify,
+      peers: () => this.mirrors.keys(),
       ensureGeneration: (done: Done) => this.ensureGeneration(done),
       announce: (mirror: Mirror, generation: Generation) => this.#announce(mirror, generation),
     };

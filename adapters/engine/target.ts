@@ -24,7 +24,7 @@ import { readJson, send, sendJson } from './messages.ts';
 import type { Peer } from './peer.ts';
 import type { EnginePorts } from './ports.ts';
 import { type Change, ignore, type Replica } from './replica.ts';
-import { allOf, type Step } from './sequence.ts';
+import { allOf, inSequence, type Step } from './sequence.ts';
 import type { Volume } from './volume.ts';
 
 /** What is applied between `resync-start` and the end of the session. */
@@ -206,34 +206,37 @@ export class Target implements Applied {
     const { peer, epoch } = following;
     const replica = this.#replica;
     const attempt = message.number;
-    // 1. Everything that came before is on stable storage.
+    // 1. Everything that came before is on stable storage, and our logs cover what third replicas lack.
     const flushes = replica.volumes.map(
       (volume): Step =>
         (done) =>
           volume.device.flush(done),
     );
-    allOf(flushes, (flushError) => {
-      if (this.#following !== following) return;
-      if (flushError !== null) {
-        const [volume] = replica.volumes;
-        if (volume !== undefined) this.failed(volume, 'flush', flushError);
-        return;
-      }
-      // 2. Only then is it said to be in sync, at the source's generation (I8).
-      const source = { node: peer.node, inSync: finish.inSync, generation: finish.generation };
-      replica.update(
-        (record) => ({
-          ...resyncTargetFinished(record, source, replica.node, finish.logs),
-          crashedSource: false,
-          dataCorrupt: false,
-        }),
-        (error) => {
-          if (error !== null || this.#following !== following) return;
-          send(peer.link, 'resync-finished', epoch, { number: attempt });
-          next();
-        },
-      );
-    });
+    inSequence(
+      [(done) => peer.logs.merge(replica, finish.logs, done), (done) => allOf(flushes, done)],
+      (flushError) => {
+        if (this.#following !== following) return;
+        if (flushError !== null) {
+          const [volume] = replica.volumes;
+          if (volume !== undefined) this.failed(volume, 'flush', flushError);
+          return;
+        }
+        // 2. Only then is it said to be in sync, at the source's generation (I8).
+        const source = { node: peer.node, inSync: finish.inSync, generation: finish.generation };
+        replica.update(
+          (record) => ({
+            ...resyncTargetFinished(record, source, replica.node, finish.logs),
+            crashedSource: false,
+            dataCorrupt: false,
+          }),
+          (error) => {
+            if (error !== null || this.#following !== following) return;
+            send(peer.link, 'resync-finished', epoch, { number: attempt });
+            next();
+          },
+        );
+      },
+    );
     return true;
   }
 

@@ -210,6 +210,9 @@ export function completed(start: (done: (error: Error | null) => void) => void):
   return new Promise((resolve, reject) => start((error) => (error === null ? resolve() : reject(error))));
 }
 
+/** As many as were asked for. */
+export type Nodes = readonly [NodeUnderTest, NodeUnderTest, NodeUnderTest, NodeUnderTest];
+
 /** The nodes of one test, and what they share. */
 export class Lab {
   readonly folder = mkdtempSync(join(tmpdir(), 'mk-engine-'));
@@ -229,10 +232,7 @@ export class Lab {
   }
 
   /** `first` serves, the others follow it in these modes; all are in sync when it ends. */
-  async mirror(
-    modes: Readonly<Record<string, string>>,
-    options: NodeUnderTestOptions,
-  ): Promise<readonly NodeUnderTest[]> {
+  async mirror(modes: Readonly<Record<string, string>>, options: NodeUnderTestOptions): Promise<Nodes> {
     const names = Object.keys(modes);
     const nodes = names.map((name) => this.node(name, options));
     const [source, ...targets] = nodes;
@@ -246,7 +246,7 @@ export class Lab {
     }
     for (const target of targets) await target.ordered({ order: 'become-target', epoch: 1 });
     for (const target of targets) await source.inSync(target);
-    return nodes;
+    return nodes as unknown as Nodes;
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Lab } from './engine-under-test.ts';
+import { Lab, type NodeUnderTest } from './engine-under-test.ts';
+import { runWorkload } from './workload.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
+const volumeBytes = 8 * MiB;
+
+const caughtUp = (source: NodeUnderTest, target: NodeUnderTest) =>
+  source.until('an empty queue', () => source.peer(target).queuedWrites === 0);
 
 describe('a mirror over real sockets and files', () => {
   let lab: Lab;
@@ -12,13 +17,56 @@ describe('a mirror over real sockets and files', () => {
   afterEach(() => lab.close());
 
   it('copies everything to a new target, then every write before it is acknowledged (sync)', async () => {
-    const [source, target] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes: 8 * MiB });
-    if (source === undefined || target === undefined) throw new Error('two nodes');
+    const [source, target] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
     expect(target.replica).toMatchObject({ inSync: true, consistent: true, resyncing: null });
     for (let round = 0; round < 50; round += 1) {
       await source.write((round * 37 * KiB) % (7 * MiB), Buffer.alloc(4 * KiB, round + 1));
       expect(target.image().equals(source.image())).toBe(true);
     }
     expect(target.replica.generation).toBe(source.replica.generation);
+  });
+
+  it('overlapping writes in flight end up identical on all replicas, whatever their modes', async () => {
+    const [source, sync, memory, async] = await lab.mirror(
+      { adam: 'sync', eve: 'sync', mia: 'memory-sync', sophocles: 'async' },
+      { volumeBytes },
+    );
+    const shape = { count: 3000, depth: 32, volumeBytes: MiB, sectorsMax: 64 };
+    await runWorkload(source.export, { seed: 7, ...shape });
+    expect(sync.image().equals(source.image())).toBe(true);
+    await caughtUp(source, memory);
+    await caughtUp(source, async);
+    expect(memory.image().equals(source.image())).toBe(true);
+    expect(async.image().equals(source.image())).toBe(true);
+  });
+
+  it('a write larger than a link message arrives whole', async () => {
+    const [source, target] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
+    const bytes = Buffer.alloc(3 * MiB + 512);
+    for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32LE(at, at);
+    await source.write(512, bytes, true);
+    expect(
+      target
+        .image()
+        .subarray(512, 512 + bytes.length)
+        .equals(bytes),
+    ).toBe(true);
+  });
+
+  it('regions are cleared on both sides when both disks have them (I5)', async () => {
+    const [source, target] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
+    await source.write(0, Buffer.alloc(4 * KiB, 1));
+    await source.write(MiB, Buffer.alloc(4 * KiB, 2));
+    expect(source.peer(target).dirtyRegions).toBeGreaterThanOrEqual(2);
+    await source.until('clean logs', () => source.peer(target).dirtyRegions === 0);
+    await target.until('clean logs', () => target.peer(source).dirtyRegions === 0);
+  });
+
+  it('targets clear for each other when both have a write', async () => {
+    const [source, eve, mia] = await lab.mirror({ adam: 'sync', eve: 'sync', mia: 'sync' }, { volumeBytes });
+    await source.write(0, Buffer.alloc(4 * KiB, 1));
+    expect(eve.peer(mia).dirtyRegions).toBeGreaterThan(0);
+    await eve.until('clean logs', () => eve.peer(mia).dirtyRegions === 0);
+    await mia.until('clean logs', () => mia.peer(eve).dirtyRegions === 0);
   });
 });
