@@ -1,8 +1,9 @@
 import { setup } from 'xstate';
 import type { Command, CommandName } from './commands.ts';
 import type { Facts } from './facts.ts';
-import { confirmationSeconds, missingPromises, refusalOf } from './rules.ts';
-import { settingOf } from './settings.ts';
+import { missingPromises } from './promises.ts';
+import { refusalOf } from './rules.ts';
+import { confirmationSeconds, settingOf } from './settings.ts';
 import { type ClusterState, type Phase, type ResourceState, reigns, sourceOf } from './state.ts';
 
 /**
@@ -33,7 +34,7 @@ function mustConfirm({ context, event }: Asked): boolean {
   if (!resource) return false;
   const candidate = 'node' in event.command && event.command.node ? event.command.node : facts.self;
   const lost = sourceOf(resource) ?? resource.lastOwner?.node;
-  return lost !== undefined && (confirmationSeconds(state, resource, lost, candidate as never) ?? 0) > 0;
+  return lost !== undefined && (confirmationSeconds(state.settings, resource.tag, lost, candidate) ?? 0) > 0;
 }
 
 const guards = {

@@ -88,3 +88,14 @@ export function settingOf<K extends SettingKey>(
   }
   return (settingDefaults as Partial<{ [P in SettingKey]: unknown }>)[key] as SettingValue<K> | undefined;
 }
+
+/** Rule 14: seconds that a failover from `lost` to `taker` waits; undefined where it does not. */
+export function confirmationSeconds(
+  settings: Settings,
+  tag: string,
+  lost: string,
+  taker: string,
+): number | undefined {
+  const value = settingOf(settings, { tag, node: taker, peer: lost }, 'confirm-failover');
+  return typeof value === 'number' ? value : undefined;
+}

@@ -1,0 +1,115 @@
+import type { MirrorState, ReplicaState, ResourceState } from '../state.ts';
+import type { NodeName } from '../vocabulary.ts';
+import type { Of } from './recipe.ts';
+
+export function created(event: Of<'resource.created'>): ResourceState {
+  const { data } = event;
+  return {
+    tag: event.resource as ResourceState['tag'],
+    id: event.id,
+    phase: 'out-of-service',
+    version: event.id,
+    because: event.id,
+    content: data.content,
+    fstype: data.fstype,
+    allowAsync: data.allowAsync,
+    srl: data.srl,
+    epoch: 0,
+    reigns: [],
+    lastOwner: null,
+    left: null,
+    device: [],
+    entering: null,
+    replicas: {
+      [data.node]: replicaOf({
+        ...data,
+        pairs: {},
+        compress: 0,
+        fullSync: true,
+        data: 'up-to-date',
+        because: event.id,
+        since: event.time,
+      }),
+    },
+    mirrors: {},
+    switchover: null,
+    takeover: null,
+    confirmation: null,
+    blocked: null,
+    promises: {},
+    rivals: [],
+    unknownEvent: null,
+  };
+}
+
+export type ReplicaFields = Pick<
+  ReplicaState,
+  | 'node'
+  | 'volumes'
+  | 'priority'
+  | 'mount'
+  | 'bitmap'
+  | 'replication'
+  | 'compress'
+  | 'pairs'
+  | 'fullSync'
+  | 'data'
+  | 'because'
+  | 'since'
+>;
+
+export function replicaOf(fields: ReplicaFields): ReplicaState {
+  const {
+    node,
+    volumes,
+    priority,
+    mount,
+    bitmap,
+    replication,
+    compress,
+    pairs,
+    fullSync,
+    data,
+    because,
+    since,
+  } = fields;
+  return {
+    node,
+    volumes: volumes.map((volume) => ({ ...volume })),
+    priority,
+    mount,
+    bitmap,
+    replication: { ...replication },
+    compress,
+    pairs,
+    fullSync,
+    data,
+    away: false,
+    knowsOutOfSync: data === 'inconsistent',
+    dataCorrupt: null,
+    generation: null,
+    wroteWithout: [],
+    leftEpoch: 0,
+    baseline: false,
+    failed: null,
+    victimOf: null,
+    because,
+    since,
+  };
+}
+
+export function mirrorOf(source: NodeName, target: NodeName, because: string): MirrorState {
+  return {
+    source,
+    target,
+    status: 'out-of-sync',
+    connected: false,
+    congested: false,
+    paused: null,
+    resync: null,
+    fullResyncOrdered: false,
+    unrelated: false,
+    lastResync: null,
+    because,
+  };
+}

@@ -1,0 +1,102 @@
+import type { DomainEvent } from '../events.ts';
+import type { ResourceState } from '../state.ts';
+import type { NodeName } from '../vocabulary.ts';
+import { setData } from './mirrors.ts';
+import { mirrorOf } from './newborn.ts';
+import { endTransitions, type Of, setPhase } from './recipe.ts';
+
+export function enterService(resource: ResourceState, event: Of<'resource.entered-service'>): void {
+  const { node, epoch, after, why } = event.data;
+  const known = resource.lastOwner;
+  const follows =
+    (after?.node ?? null) === (known?.node ?? null) && (after?.epoch ?? 0) === (known?.epoch ?? 0);
+  // Whoever follows a reign that is no longer the last one had not seen the one in between.
+  if (!follows && resource.reigns.length > 0 && !resource.reigns.some((reign) => reign.node === node)) {
+    endTransitions(resource);
+    resource.reigns.push({ node, epoch });
+    resource.epoch = Math.max(resource.epoch, epoch);
+    resource.device = [];
+    setPhase(resource, 'conflicted', event.id);
+    return;
+  }
+  resource.entering = {
+    epoch,
+    why,
+    from: why === 'switchover' || why === 'failover' ? (known?.node ?? null) : null,
+    command:
+      (why === 'switchover' ? resource.switchover?.command : resource.takeover?.command) ?? event.command,
+  };
+  endTransitions(resource);
+  resource.epoch = Math.max(resource.epoch, epoch);
+  resource.reigns = [{ node, epoch }];
+  resource.lastOwner = { node, epoch };
+  resource.left = null;
+  resource.device = [];
+  const replica = resource.replicas[node];
+  if (replica) {
+    replica.failed = null;
+    replica.dataCorrupt = null;
+  }
+  setData(resource, node, 'up-to-date', event);
+  reformMirrors(resource, node, event);
+  setPhase(resource, 'in-service', event.id);
+}
+
+/** With A→B, A→C and B as the new source the mirrors are B→A and B→C (seeds, multiple targets). */
+export function reformMirrors(resource: ResourceState, source: NodeName, event: DomainEvent): void {
+  const before = resource.mirrors;
+  resource.mirrors = {};
+  for (const replica of Object.values(resource.replicas)) {
+    if (replica.node === source) continue;
+    const mirror = mirrorOf(source, replica.node, event.id);
+    const old = before[replica.node];
+    if (old?.paused) {
+      mirror.paused = old.paused;
+      mirror.status = 'paused';
+    }
+    mirror.lastResync = old?.lastResync ?? null;
+    resource.mirrors[replica.node] = mirror;
+    if (replica.data === 'up-to-date') setData(resource, replica.node, 'outdated', event);
+  }
+}
+
+export function leaveService(resource: ResourceState, event: Of<'resource.left-service'>): void {
+  const { node, epoch, why, handedTo } = event.data;
+  const leaver = resource.replicas[node];
+  if (leaver) leaver.leftEpoch = Math.max(leaver.leftEpoch, epoch);
+  if (!resource.reigns.some((reign) => reign.node === node && reign.epoch === epoch)) return;
+  const remaining = resource.reigns.filter((reign) => reign.node !== node || reign.epoch !== epoch);
+  const survivor = remaining[0];
+  if (remaining.length === 1 && survivor) {
+    settle(resource, survivor.node, event);
+    if (why !== 'conflict-settled') return;
+    setData(resource, node, 'outdated', event);
+    return;
+  }
+  resource.reigns = remaining;
+  if (remaining.length > 1) return;
+  resource.device = [];
+  resource.entering = null;
+  resource.left = { why, handedTo };
+  if (resource.phase === 'switching-over') {
+    resource.because = event.id;
+    return;
+  }
+  endTransitions(resource);
+  setPhase(resource, 'out-of-service', event.id);
+}
+
+/** Exactly one of several reigns goes on. */
+export function settle(resource: ResourceState, survivor: NodeName, event: DomainEvent): void {
+  const reign = resource.reigns.find(({ node }) => node === survivor) ?? {
+    node: survivor,
+    epoch: resource.epoch,
+  };
+  endTransitions(resource);
+  resource.reigns = [{ ...reign }];
+  resource.lastOwner = { ...reign };
+  resource.left = null;
+  setData(resource, survivor, 'up-to-date', event);
+  reformMirrors(resource, survivor, event);
+  setPhase(resource, 'in-service', event.id);
+}

@@ -1,0 +1,278 @@
+import type { EventType } from '../events.ts';
+import type { ResourceState } from '../state.ts';
+import type { NodeName } from '../vocabulary.ts';
+import { inSyncAgain, interrupt, onMirror, setData } from './mirrors.ts';
+import { mirrorOf, replicaOf } from './newborn.ts';
+import { endTransitions, type ResourceRecipe, serving, setPhase } from './recipe.ts';
+import { enterService, leaveService, settle } from './reigns.ts';
+
+export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
+  'resource.created': () => {},
+  'resource.extended': (resource, event) => {
+    const { data } = event;
+    resource.replicas[data.node] = replicaOf({
+      ...data,
+      pairs: { ...data.pairs },
+      data: 'inconsistent',
+      because: event.id,
+      since: event.time,
+    });
+    const source = lastSource(resource);
+    if (source !== null) {
+      resource.mirrors[data.node] = mirrorOf(source, data.node, event.id);
+      const mirror = resource.mirrors[data.node];
+      if (mirror) mirror.fullResyncOrdered = data.fullSync;
+    }
+  },
+  'resource.unextended': (resource, { data }) => {
+    delete resource.replicas[data.node];
+    delete resource.mirrors[data.node];
+    delete resource.promises[data.node];
+  },
+  'resource.deleted': (resource, { id, data }, state) => {
+    const rivals = resource.rivals.filter((rival) => rival.id !== data.created);
+    const survivor = resource.id === data.created ? rivals.shift() : resource;
+    if (survivor && resource.rivals.length > 0) {
+      survivor.rivals = rivals;
+      if (rivals.length === 0)
+        setPhase(survivor, survivor.reigns.length > 0 ? 'in-service' : 'out-of-service', id);
+      else setPhase(survivor, 'conflicted', id);
+      survivor.version = id;
+      state.resources[resource.tag] = survivor;
+      return;
+    }
+    resource.reigns = [];
+    resource.device = [];
+    resource.mirrors = {};
+    endTransitions(resource);
+    setPhase(resource, 'deleted', id);
+  },
+  'resource.entered-service': enterService,
+  'resource.left-service': leaveService,
+  'resource.forced-online': (resource, { data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica) replica.dataCorrupt = null;
+  },
+  'resource.settings-changed': (resource, { data }) => {
+    const { key, value, node, peer } = data;
+    if (key === 'allow-async') resource.allowAsync = value === true;
+    const replica = node === null ? undefined : resource.replicas[node];
+    if (!replica) return;
+    if (key === 'priority' && typeof value === 'number') replica.priority = value;
+    if (key === 'mode' && peer !== null) {
+      const other = resource.replicas[peer];
+      if (other) delete other.pairs[replica.node];
+      replica.pairs[peer] = value as never;
+    }
+  },
+  'mirror.paused': onMirror((mirror, { data }, resource) => {
+    mirror.paused = { by: data.by, reason: data.reason };
+    mirror.status = 'paused';
+    interrupt(mirror);
+    const replica = resource.replicas[mirror.target];
+    if (!replica) return;
+    replica.knowsOutOfSync = true;
+    if (replica.data === 'up-to-date') replica.data = 'outdated';
+  }),
+  'mirror.resumed': onMirror((mirror) => {
+    mirror.paused = null;
+    mirror.status = 'out-of-sync';
+  }),
+  'mirror.connected': onMirror((mirror, event, resource) => {
+    mirror.connected = true;
+    if (!event.data.inSync || mirror.paused) return;
+    mirror.status = 'fully-operational';
+    inSyncAgain(resource, mirror, event);
+  }),
+  'mirror.disconnected': onMirror((mirror, { data }, resource) => {
+    mirror.connected = false;
+    mirror.congested = false;
+    mirror.unrelated ||= data.why === 'unrelated-data';
+    const replica = resource.replicas[mirror.target];
+    if (replica && data.away) replica.away = true;
+    if (mirror.status === 'resyncing') mirror.status = 'out-of-sync';
+    interrupt(mirror);
+  }),
+  'mirror.lost-sync': onMirror((mirror, event, resource) => {
+    if (mirror.status === 'fully-operational') mirror.status = 'out-of-sync';
+    const replica = resource.replicas[mirror.target];
+    if (replica?.data === 'up-to-date') setData(resource, mirror.target, 'outdated', event);
+    if (replica && event.data.known) replica.knowsOutOfSync = true;
+  }),
+  'mirror.congested': onMirror((mirror, { data }) => {
+    mirror.congested = data.congested;
+  }),
+  'generation.started': (resource, { data }) => {
+    const replica = resource.replicas[data.node];
+    if (!replica) return;
+    replica.generation = data.generation;
+    replica.wroteWithout = [...new Set([...replica.wroteWithout, ...data.absent])];
+    // The generation travels in the stream to every target that keeps up.
+    for (const mirror of Object.values(resource.mirrors)) {
+      const target = resource.replicas[mirror.target];
+      const follows =
+        mirror.source === data.node &&
+        mirror.status === 'fully-operational' &&
+        !data.absent.includes(mirror.target);
+      if (target && follows) target.generation = data.generation;
+    }
+  },
+  'resync.started': onMirror((mirror, event, resource) => {
+    const { kind, bytes, regions, dirtyRegions } = event.data;
+    mirror.status = 'resyncing';
+    mirror.connected = true;
+    mirror.fullResyncOrdered = false;
+    mirror.unrelated = false;
+    mirror.resync = {
+      kind,
+      bytes,
+      regions,
+      dirtyRegions,
+      percent: 0,
+      speedBytesPerSecond: 0,
+      etaSeconds: null,
+    };
+    setData(resource, mirror.target, 'inconsistent', event);
+  }),
+  'resync.progressed': onMirror((mirror, { data }) => {
+    if (!mirror.resync) return;
+    mirror.resync.percent = data.percent;
+    mirror.resync.speedBytesPerSecond = data.speedBytesPerSecond;
+    mirror.resync.etaSeconds = data.etaSeconds;
+    mirror.resync.dirtyRegions = data.dirtyRegions;
+  }),
+  'resync.interrupted': onMirror((mirror) => {
+    if (mirror.status === 'resyncing') mirror.status = 'out-of-sync';
+    interrupt(mirror);
+  }),
+  'resync.completed': onMirror((mirror, event, resource) => {
+    mirror.status = 'fully-operational';
+    mirror.connected = true;
+    mirror.resync = null;
+    mirror.lastResync = { kind: event.data.kind, bytes: event.data.bytes, result: 'completed' };
+    inSyncAgain(resource, mirror, event);
+    const replica = resource.replicas[mirror.target];
+    if (replica) replica.generation = event.data.generation;
+  }),
+  'switchover.started': (resource, { id, data, command }) => {
+    resource.switchover = { ...data, command };
+    setPhase(resource, 'switching-over', id);
+  },
+  'switchover.completed': (resource, { data }) => serving(resource, data.device),
+  'switchover.failed': (resource, { id }) => {
+    resource.switchover = null;
+    if (resource.phase === 'switching-over')
+      setPhase(resource, resource.reigns.length > 0 ? 'in-service' : 'out-of-service', id);
+  },
+  'failover.started': (resource, { id, data, command }) => {
+    const { lost, candidate, epoch } = data;
+    endTransitions(resource);
+    resource.takeover = { lost, candidate, epoch, command };
+    setPhase(resource, 'failing-over', id);
+  },
+  'failover.confirmation-requested': (resource, { id, data, command }) => {
+    endTransitions(resource);
+    resource.confirmation = { ...data, command };
+    setPhase(resource, 'awaiting-confirmation', id);
+  },
+  'failover.confirmed': (resource) => {
+    resource.confirmation = null;
+  },
+  'failover.completed': (resource, { data }) => serving(resource, data.device),
+  'failover.blocked': (resource, { id, data }) => {
+    // A candidate that gives way says nothing about the one that goes on.
+    if (resource.takeover && data.candidate !== null && resource.takeover.candidate !== data.candidate)
+      return;
+    endTransitions(resource);
+    if (data.code !== 'failover-not-confirmed' && data.code !== 'local-recovery-failed') {
+      setPhase(resource, resource.reigns.length > 0 ? 'in-service' : 'out-of-service', id);
+      return;
+    }
+    resource.blocked = { code: data.code, text: data.text, candidate: data.candidate };
+    setPhase(resource, 'blocked', id);
+  },
+  'takeover.promised': (resource, event) => {
+    const { by, candidate, epoch, outOfSync } = event.data;
+    if ((resource.promises[by]?.epoch ?? 0) < epoch) resource.promises[by] = { candidate, epoch, outOfSync };
+    const replica = resource.replicas[by];
+    if (!replica || !outOfSync) return;
+    if (replica.data === 'up-to-date') setData(resource, by, 'outdated', event);
+    replica.knowsOutOfSync = true;
+  },
+  'takeover.conflicted': (resource, { id, data }) => {
+    endTransitions(resource);
+    resource.reigns = data.reigns.map((reign) => ({ ...reign }));
+    resource.device = [];
+    setPhase(resource, 'conflicted', id);
+  },
+  'split-brain.detected': (resource, { id, data }) => {
+    endTransitions(resource);
+    resource.reigns = data.reigns.map((reign) => ({ ...reign }));
+    for (const mirror of Object.values(resource.mirrors)) {
+      if (data.reigns.some(({ node }) => node === mirror.target)) mirror.status = 'split-brain';
+    }
+    setPhase(resource, 'split-brain', id);
+  },
+  'split-brain.resolved': (resource, event) => {
+    const { victim, survivor } = event.data;
+    settle(resource, survivor, event);
+    setData(resource, victim, 'outdated', event);
+    const replica = resource.replicas[victim];
+    if (replica) replica.victimOf = survivor;
+  },
+  'data-corrupt.flagged': (resource, { id, data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica) replica.dataCorrupt = { missing: [...data.missing], because: id };
+  },
+  'data-corrupt.cleared': (resource, { data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica) replica.dataCorrupt = null;
+  },
+  'bitmap.marked-clean': (resource, { data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica && data.peer === null) replica.baseline = true;
+  },
+  'bitmap.marked-dirty': (resource, event) => {
+    const { node, peer } = event.data;
+    const replica = resource.replicas[node];
+    if (replica && peer === null) replica.baseline = false;
+    const mirror = peer === null ? undefined : resource.mirrors[peer];
+    if (mirror?.source !== node) return;
+    // An explicit full resync (rule 13): nothing of the target's copy counts any more.
+    mirror.fullResyncOrdered = true;
+    if (mirror.status !== 'paused') mirror.status = 'out-of-sync';
+    interrupt(mirror);
+    if (peer !== null && resource.replicas[peer]?.data === 'up-to-date')
+      setData(resource, peer, 'outdated', event);
+  },
+  'bitmap.invalidated': (resource, { data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica) replica.baseline = false;
+  },
+  'disk.failed': (resource, event) => {
+    const { node, error } = event.data;
+    const replica = resource.replicas[node];
+    if (!replica) return;
+    replica.failed = error;
+    if (!resource.reigns.some((reign) => reign.node === node)) setData(resource, node, 'inconsistent', event);
+  },
+  'local-recovery.started': (resource, { data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica) replica.failed = data.what;
+  },
+  'local-recovery.succeeded': (resource, { data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica) replica.failed = null;
+  },
+  'local-recovery.failed': (resource, { data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica) replica.failed = data.what;
+  },
+  'command.completed': (resource, { data }) => {
+    if (data.device !== null) serving(resource, data.device);
+  },
+};
+
+export function lastSource(resource: ResourceState): NodeName | null {
+  return resource.reigns[0]?.node ?? resource.lastOwner?.node ?? null;
+}

@@ -1,0 +1,28 @@
+import type { CommandOf } from '../commands.ts';
+import { refuse } from '../refusals.ts';
+import { settingSchemas } from '../settings.ts';
+import { noReplica, type Question, unknownNode, type Verdict } from './question.ts';
+import { priorityOfOther } from './shape.ts';
+
+export const settings = ({ state, resource, command }: Question<CommandOf<'settings'>>): Verdict => {
+  if (command.tag !== undefined && !resource) return refuse('unknown-tag', command.tag);
+  const parsed = settingSchemas[command.key].safeParse(command.value);
+  if (!parsed.success)
+    return refuse('invalid-request', `${command.key}: ${parsed.error.issues[0]?.message ?? 'no such value'}`);
+  for (const node of [command.node, command.peer]) {
+    const refusal =
+      node === undefined
+        ? undefined
+        : (unknownNode(state, node) ?? (resource ? noReplica(resource, node) : undefined));
+    if (refusal) return refusal;
+  }
+  if (!resource) return undefined;
+  if (command.key === 'mode' && command.value === 'async' && !resource.allowAsync) {
+    return refuse('async-not-enabled', `${resource.tag} does not allow it`, {
+      allowed: [`settings --tag ${resource.tag} allow-async on`],
+    });
+  }
+  if (command.key === 'priority' && command.node !== undefined)
+    return priorityOfOther(resource, command.node, command.value as number);
+  return undefined;
+};
