@@ -138,6 +138,7 @@ const observations = {
   'local-failure': onResource.extend({ what: z.string() }),
   'local-recovery-ended': onResource.extend({ what: z.string(), ok: z.boolean() }),
   'node-joined': z.object({ host: z.string().nullable() }),
+  'node-key': z.object({ publicKey: z.string().regex(/^[0-9a-f]{64}$/) }),
   'node-heard': z.object({ node: NodeName, restarted: z.boolean() }),
   'node-silent': z.object({ node: NodeName, silentMs: z.number() }),
   'clock-skewed': z.object({ node: NodeName, aheadMs: z.number() }),

@@ -32,6 +32,7 @@ const withoutMachine: ReadonlySet<CommandName> = new Set<CommandName>([
   'resync-completed',
   'node-joined',
   'node-heard',
+  'node-key',
   'node-silent',
   'clock-skewed',
   'journal-damaged',

@@ -20,6 +20,8 @@ export interface NodeState {
   /** The event that says so. */
   because: string;
   damaged: boolean;
+  /** Public keys with which it signs its heads; a revoked one is not among them. */
+  keys: string[];
 }
 
 export interface CommandState {

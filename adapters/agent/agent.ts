@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { Command, CommandName } from '../../domain/commands.ts';
 import { commandSchemas, isOperatorCommand } from '../../domain/commands.ts';
 import { decide } from '../../domain/decide.ts';
-import type { EventEnvelope, Heads } from '../../domain/envelope.ts';
+import type { EventEnvelope } from '../../domain/envelope.ts';
 import type { Actor } from '../../domain/events.ts';
 import { standing } from '../../domain/react.ts';
 import { reigns } from '../../domain/state.ts';
 import { type NodeName, regionSize, type Tag } from '../../domain/vocabulary.ts';
 import { CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
-import type { Journal } from '../../journal/journal.ts';
+import type { Damage, Journal, SignedHead } from '../../journal/journal.ts';
 import type { AgentBus } from '../bus/bus.ts';
 import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
 import type { Clock, Timer } from '../engine/clock.ts';
@@ -72,6 +72,7 @@ export class Agent {
       liveness: this.#liveness,
       log: ports.log,
       wallNow: ports.wallNow,
+      isDamaged: () => ports.journal.damage().length > 0,
       state: () => this.history.state,
       submit: (command, body, via) => this.#submit(command, body, via),
       wouldAllow: (command, body) => this.#wouldAllow(command, body),
@@ -82,7 +83,14 @@ export class Agent {
       factsFor: (command) => gatherFacts(this.context, command),
     });
     this.#reconciler = new Reconciler(this.context);
-    this.#exchange = new JournalExchange(ports.journal, ports.bus, ports.clock, ports.log);
+    this.#exchange = new JournalExchange({
+      ...ports,
+      others: () =>
+        this.#liveness
+          .reachable(ports.clock.nowMs(), silenceMs(options))
+          .filter((node) => node !== options.node),
+      repaired: (damage) => this.#repaired(damage),
+    });
     this.#views = new ViewPublisher(this.history, ports.bus, () => ports.journal.heads(), ports.log);
     this.#intake = new CommandIntake(this.context, this.#loop, this.history, this.#views);
   }
@@ -90,7 +98,7 @@ export class Agent {
   /** Folds the journal, takes up the bus, and carries out what the state asks of this node. */
   async start(): Promise<void> {
     const { journal, bus } = this.#ports;
-    for await (const batch of journal.replay()) this.history.add(batch);
+    await this.#replay();
     journal.onStored((events) => this.#stored(events));
     this.#engines.listen({
       observed: (tag, observation) => this.#observed(tag, observation),
@@ -100,6 +108,9 @@ export class Agent {
     bus.subscribeHeartbeats((heartbeat) => {
       this.#liveness.heartbeat(heartbeat.node, heartbeat.heard, this.#ports.clock.nowMs());
       this.#exchange.announced(heartbeat.node, heartbeat.heads);
+      const keys = this.history.state.nodes[heartbeat.node]?.keys ?? [];
+      if (heartbeat['signed'] && keys.length > 0)
+        this.#exchange.attested(heartbeat['signed'] as SignedHead, keys);
     });
     bus.answer((question, from) => answerQuestion(this.context, question, from));
     this.#views.start();
@@ -108,6 +119,28 @@ export class Agent {
     await this.#join();
     for (const tag of Object.keys(this.history.state.resources)) this.#reconciler.consider(tag as Tag);
     this.#beat();
+  }
+
+  /** The good part of a damaged journal is folded too; the rest follows when it is repaired. */
+  async #replay(): Promise<void> {
+    const { journal, log } = this.#ports;
+    try {
+      for await (const batch of journal.replay()) this.history.add(batch);
+    } catch (error) {
+      log.error(
+        { damage: journal.damage(), error: String(error) },
+        'the journal is damaged: nothing is decided here until it is repaired',
+      );
+    }
+  }
+
+  async #repaired(damage: readonly Damage[]): Promise<void> {
+    const before = this.history.state;
+    await this.#replay();
+    for (const { code, message } of damage)
+      await this.#submit('journal-damaged', { code, text: message }, 'engine');
+    await this.#submit('journal-repaired', { text: 'fetched from other nodes' }, 'engine');
+    this.#changed({ before, after: this.history.state, events: [], refolded: true });
   }
 
   async close(): Promise<void> {
@@ -141,6 +174,9 @@ export class Agent {
     if (!this.history.state.nodes[node])
       await this.#submit('node-joined', { host: replicate.host }, 'engine');
     else await this.#submit('node-heard', { node, restarted: true }, 'engine');
+    const { publicKey } = this.#ports.journal;
+    if (!this.history.state.nodes[node]?.keys.includes(publicKey))
+      await this.#submit('node-key', { publicKey }, 'engine');
   }
 
   async #observed(tag: Tag, observation: NumberedObservation): Promise<void> {
@@ -217,8 +253,9 @@ export class Agent {
     const { bus, journal, clock } = this.#ports;
     await Promise.all(this.#engines.tags().map((tag) => this.#compareWithEngine(tag)));
     bus.publishHeartbeat({
-      heads: journal.heads() as Heads,
+      heads: journal.heads(),
       heard: this.#liveness.heardForHeartbeat(clock.nowMs()),
+      signed: journal.signedHead(),
     });
     this.#exchange.tick();
     await this.#watchNodes();

@@ -33,6 +33,8 @@ export interface AgentContext {
   /** Milliseconds since 1970. */
   wallNow(): number;
   state(): ClusterState;
+  /** A damaged journal decides nothing and orders nothing (DESIGN 2). */
+  isDamaged(): boolean;
   /** Decides a command that this node's own policy or engine brought up; resolves when it is durable or refused. */
   submit<C extends CommandName>(
     command: C,

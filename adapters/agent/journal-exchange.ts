@@ -6,12 +6,26 @@ import {
   parseSeen,
 } from '../../domain/envelope.ts';
 import { NodeName } from '../../domain/vocabulary.ts';
-import type { Journal, LogHead } from '../../journal/journal.ts';
+import type { Damage, EventRange, Journal, LogHead, SignedHead } from '../../journal/journal.ts';
 import { type ReplicateOrder, Replication, replicateDefaults } from '../../journal/replicate.ts';
 import type { AgentBus } from '../bus/bus.ts';
 import type { JournalRecord } from '../bus/messages.ts';
 import type { Clock } from '../engine/clock.ts';
 import type { AgentLog } from './ports.ts';
+
+export interface ExchangeOptions {
+  readonly journal: Journal;
+  readonly bus: AgentBus;
+  readonly clock: Clock;
+  readonly log: AgentLog;
+  /** Nodes that may have what is missing here. */
+  readonly others: () => readonly NodeName[];
+  /** The journal is whole again; `damage` is what was wrong. */
+  readonly repaired: (damage: readonly Damage[]) => Promise<void>;
+}
+
+const envelopes = (records: readonly unknown[]): EventEnvelope[] =>
+  records.map((record) => EnvelopeSchema.safeParse(record)).flatMap(({ data }) => (data ? [data] : []));
 
 /**
  * Carries the logs between this node's journal and the others: own events are published once they are durable,
@@ -28,9 +42,15 @@ export class JournalExchange {
   readonly #log: AgentLog;
   readonly #replication: Replication;
   #storing: Promise<void> = Promise.resolve();
+  readonly #others: () => readonly NodeName[];
+  readonly #repaired: (damage: readonly Damage[]) => Promise<void>;
+  #repairing = false;
   #closed = false;
 
-  constructor(journal: Journal, bus: AgentBus, clock: Clock, log: AgentLog) {
+  constructor(options: ExchangeOptions) {
+    const { journal, bus, clock, log } = options;
+    this.#others = options.others;
+    this.#repaired = options.repaired;
     this.#journal = journal;
     this.#bus = bus;
     this.#clock = clock;
@@ -67,8 +87,45 @@ export class JournalExchange {
     this.#carryOut(this.#replication.announced(from, logs, this.#now()));
   }
 
+  /** Another node's signed head: kept as evidence against whoever rewrites its past. */
+  attested(head: SignedHead, keys: readonly string[]): void {
+    this.#journal.attest(head, keys).catch((error: unknown) => {
+      this.#log.error({ node: head.node, error: String(error) }, 'a signed head does not fit');
+    });
+  }
+
   tick(): void {
     this.#carryOut(this.#replication.tick(this.#now()));
+    if (this.#journal.damage().length > 0) void this.#repair();
+  }
+
+  /** What is damaged here is fetched from whoever has it; events must fit the chain on both sides (FAULTS 19). */
+  async #repair(): Promise<void> {
+    if (this.#repairing) return;
+    this.#repairing = true;
+    const damage = this.#journal.damage();
+    try {
+      const remaining = await this.#journal.repair((range) => this.#fetch(range));
+      if (remaining.length > 0) return;
+      this.#replication.restart(this.#journal.logs());
+      await this.#repaired(damage);
+    } catch (error) {
+      this.#log.error({ error: String(error) }, 'the journal could not be repaired yet');
+    } finally {
+      this.#repairing = false;
+    }
+  }
+
+  async #fetch({ node, incarnation, from, to }: EventRange): Promise<readonly EventEnvelope[]> {
+    for (const other of this.#others()) {
+      const range = { node: NodeName.parse(node), incarnation, from, to };
+      const answer = await this.#bus
+        .requestRange(other, range, replicateDefaults.requestTimeoutMs)
+        .catch(() => []);
+      const events = envelopes(answer);
+      if (events.length > 0) return events;
+    }
+    return [];
   }
 
   #now(): number {
@@ -106,10 +163,7 @@ export class JournalExchange {
       )
       .catch(() => []);
     if (this.#closed) return;
-    const events = answer
-      .map((record) => EnvelopeSchema.safeParse(record))
-      .flatMap(({ data }) => (data ? [data] : []));
-    this.#carryOut(this.#replication.answered(id, events, this.#now()));
+    this.#carryOut(this.#replication.answered(id, envelopes(answer), this.#now()));
   }
 
   async #store(events: readonly EventEnvelope[]): Promise<void> {

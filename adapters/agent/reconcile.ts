@@ -39,7 +39,7 @@ export class Reconciler {
 
   /** Looks at the resource anew; while a round runs, another one follows it. */
   consider(tag: Tag): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#context.isDamaged()) return;
     if (this.#running.has(tag)) {
       this.#again.add(tag);
       return;

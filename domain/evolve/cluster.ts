@@ -27,6 +27,14 @@ export const clusterRecipes: { [T in EventType]?: NodeRecipe<T> } = {
     if (data.restarted) return;
     for (const resource of Object.values(state.resources)) sourceHeardAgain(resource, data.node, id);
   },
+  'node.key-added': (state, { data }) => {
+    const node = state.nodes[data.node];
+    if (node && !node.keys.includes(data.publicKey)) node.keys.push(data.publicKey);
+  },
+  'node.key-revoked': (state, { data }) => {
+    const node = state.nodes[data.node];
+    if (node) node.keys = node.keys.filter((key) => key !== data.publicKey);
+  },
   'node.settings-changed': (state, { data }) =>
     setSetting(state, { node: data.node, peer: data.peer ?? undefined }, data),
   'resource.settings-changed': (state, { resource, data }) => {
@@ -61,11 +69,12 @@ export function disconnectNode(resource: ResourceState, node: NodeName): void {
 
 export function setAlive(state: ClusterState, node: NodeName, alive: boolean, because: string): void {
   const known = state.nodes[node];
-  state.nodes[node] = { node, alive, because, damaged: known?.damaged ?? false };
+  state.nodes[node] = { node, alive, because, damaged: known?.damaged ?? false, keys: known?.keys ?? [] };
 }
 
 export function setDamaged(state: ClusterState, node: NodeName, damaged: boolean, because: string): void {
-  state.nodes[node] = { node, alive: state.nodes[node]?.alive ?? true, because, damaged };
+  const known = state.nodes[node];
+  state.nodes[node] = { node, alive: known?.alive ?? true, because, damaged, keys: known?.keys ?? [] };
 }
 
 export function setSetting(

@@ -73,6 +73,7 @@ export const noted: Noted = {
     note('link.corruption-detected', c, { node: self, peer: c.peer, count: c.count }),
   'disk-failed': (c, { self }) => note('disk.failed', c, { node: self, volume: c.volume, error: c.error }),
   'node-joined': (c, { self }) => note('node.joined', {}, { node: self, host: c.host }),
+  'node-key': (c, { self }) => note('node.key-added', {}, { node: self, publicKey: c.publicKey }),
   'node-heard': (c) => note('node.returned', {}, { node: c.node, restarted: c.restarted }),
   'node-silent': (c) => note('node.lost', {}, { node: c.node, silentMs: c.silentMs }),
   'clock-skewed': (c) => note('node.clock-skewed', {}, { node: c.node, aheadMs: c.aheadMs }),
