@@ -12,7 +12,8 @@ function isInOrder(value: unknown): boolean {
   if (Array.isArray(value)) return value.every(isInOrder);
   requirePlainObject(value);
   let last = '';
-  for (const [key, member] of Object.entries(value)) {
+  for (const key of Object.keys(value)) {
+    const member = (value as Record<string, unknown>)[key];
     if (key < last || member === undefined || !isInOrder(member)) return false;
     last = key;
   }

@@ -104,11 +104,17 @@ export class HeadFile {
 
   #writeSlot(slot: typeof plainSlot | typeof signedSlot, count: number, value: unknown): void {
     const text = seal(JSON.stringify({ count, value }));
-    if (text.length > slot.bytes) throw new JournalError('write-failed', 'the head does not fit its slot');
-    writeSync(this.#file, text.padEnd(slot.bytes, ' '), slot.offset + (count % 2) * slot.bytes);
+    if (Buffer.byteLength(text) > slot.bytes)
+      throw new JournalError('write-failed', 'the head does not fit its slot');
+    const bytes = blanks.subarray(0, slot.bytes);
+    bytes.fill(' ').write(text);
+    writeSync(this.#file, bytes, 0, slot.bytes, slot.offset + (count % 2) * slot.bytes);
     this.#isDirty = true;
   }
 }
+
+/** Filled anew for every write. */
+const blanks = Buffer.alloc(signedSlot.bytes);
 
 /** Whose journal the file belongs to, without touching it; undefined when it is not there or unreadable. */
 export function readPlainHead(path: string): PlainHead | undefined {

@@ -1,12 +1,6 @@
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  comparePositions,
-  type EventEnvelope,
-  formatSeen,
-  type Head,
-  type Heads,
-} from '../domain/envelope.ts';
+import { comparePositions, type EventEnvelope, type Head, type Heads } from '../domain/envelope.ts';
 import type { NodeName } from '../domain/vocabulary.ts';
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
 import { DurableLogs, type LogWrite } from './durable-logs.ts';
@@ -25,14 +19,15 @@ import {
   type SignedHead,
   type Snapshot,
 } from './journal.ts';
-import { allSignedHeads, eventKey, ownerKey, signedHeadKey } from './keys.ts';
+import { allSignedHeads, ownerKey, signedHeadKey } from './keys.ts';
 import { readEvent } from './log-scan.ts';
 import { examine } from './opening.ts';
 import { readRange, replayLogs } from './reading.ts';
 import { receiveEvents } from './receiving.ts';
-import { seal, stamp, unseal } from './record.ts';
+import { seal, unseal } from './record.ts';
 import { isSignatureGood, openSigningKey, type SigningKey } from './signing-key.ts';
 import { readSnapshot, snapshotWrite } from './snapshots.ts';
+import { Stamper } from './stamper.ts';
 
 /**
  * The journal on LevelDB. Its directory: `events/` (the database), `head` (head-file.ts), `signing-key`,
@@ -103,14 +98,11 @@ export class LevelJournal implements Journal {
   readonly publicKey: string;
   readonly verified: Promise<void>;
   readonly #parts: Parts;
+  readonly #stamper: Stamper;
   readonly #commits: GroupCommit<LogWrite>;
   readonly #headTimer: NodeJS.Timeout;
   readonly #storedListeners = new Set<(events: readonly EventEnvelope[]) => void>();
   readonly #damageListeners = new Set<(damage: Damage) => void>();
-  /** This node's head with what is stamped and on its way to the disk. */
-  #staged: Head;
-  /** Heads of others as this node's previous event told them. */
-  #told: Heads = {};
   #receiving: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
@@ -119,10 +111,14 @@ export class LevelJournal implements Journal {
     this.#parts = parts;
     this.node = parts.node;
     this.publicKey = parts.key.publicKey;
-    this.#staged = durable.ownHead;
+    this.#stamper = new Stamper({
+      ...parts,
+      ownHead: () => durable.ownHead,
+      earlier: () => durable.logs.before(parts.node, durable.incarnation),
+    });
     this.#commits = new GroupCommit(
       (writes) => durable.write(writes),
-      () => this.#unstage(),
+      () => this.#stamper.restart(),
     );
     durable.onStored = (events) => {
       for (const listener of this.#storedListeners) listener(events);
@@ -144,34 +140,9 @@ export class LevelJournal implements Journal {
     this.#parts.durable.refuseIfDamaged();
     // Stamped in the same turn wherever possible: `seen` is then what the decision knew.
     if (this.#isClosed || this.#parts.durable.hasFailed) await this.#ready();
-    const writes = drafts.map((draft) => this.#stamp(draft));
+    const writes = this.#stamper.stamp(drafts);
     await this.#commits.add(writes);
     return writes.map(({ event }) => event);
-  }
-
-  #stamp(draft: EventDraft): Required<LogWrite> {
-    const { node, cluster, durable, now, seen } = this.#parts;
-    const { incarnation, sequence, hash } = this.#staged;
-    const earlier = sequence === 0 ? durable.logs.before(node, incarnation) : undefined;
-    const { [node]: _, ...others }: Heads = seen();
-    const changed = Object.entries(others).filter(([other, head]) => this.#told[other]?.hash !== head.hash);
-    const { event, record } = stamp(draft, {
-      cluster,
-      node,
-      incarnation,
-      sequence: sequence + 1,
-      previous: earlier?.hash ?? hash,
-      seen: formatSeen({ ...Object.fromEntries(changed), ...(earlier && { [node]: earlier }) }),
-      time: new Date(now()).toISOString(),
-    });
-    this.#told = others;
-    this.#staged = event;
-    return { write: { type: 'put', key: eventKey(event), value: record }, event };
-  }
-
-  #unstage(): void {
-    this.#staged = this.#parts.durable.ownHead;
-    this.#told = {};
   }
 
   async #ready(): Promise<void> {
@@ -278,7 +249,7 @@ export class LevelJournal implements Journal {
     return this.#inTurn(async () => {
       await this.#commits.idle();
       const remaining = await this.#parts.durable.repair(fetch);
-      this.#unstage();
+      this.#stamper.restart();
       return remaining;
     });
   }
@@ -287,7 +258,7 @@ export class LevelJournal implements Journal {
     return this.#inTurn(async () => {
       await this.#commits.idle();
       await this.#parts.durable.startIncarnation(atLeast);
-      this.#unstage();
+      this.#stamper.restart();
     });
   }
 

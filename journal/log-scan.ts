@@ -55,7 +55,9 @@ export async function readEvent(
   const position = { node, incarnation, sequence };
   const record = await store.get(eventKey(position));
   if (record === undefined) return undefined;
-  const event = decode(record, eventId(position));
+  const event = decode(record);
+  if (event === undefined)
+    throw new JournalError('bad-checksum', `the checksum of event ${eventId(position)} is wrong`);
   if (event.id !== eventId(position))
     throw new JournalError('bad-chain', `event ${event.id} stands in the place of ${eventId(position)}`);
   return event;
@@ -134,12 +136,8 @@ class LogScan {
     const id = eventId({ ...this.#part, sequence });
     const before = this.#previous;
     this.#previous = undefined;
-    let event: EventEnvelope;
-    try {
-      event = decode(record, id);
-    } catch (error) {
-      return { code: codeOf(error), from: sequence };
-    }
+    const event = decode(record);
+    if (event === undefined) return { code: 'bad-checksum', from: sequence };
     if (event.id !== id)
       return { code: 'bad-chain', from: sequence, message: `event ${event.id} stands in the place of ${id}` };
     const fault = hashFault(event);

@@ -4,6 +4,7 @@ import type { LogHead } from './journal.ts';
 /** Where every log stands: one per node and incarnation. */
 export class Logs {
   readonly #heads = new Map<string, Map<number, LogHead>>();
+  readonly #latest: Record<string, Head> = {};
 
   constructor(heads: Iterable<LogHead>) {
     for (const head of heads) this.advance(head);
@@ -30,13 +31,7 @@ export class Logs {
   }
 
   latestOfAll(): Heads {
-    const heads: Record<string, Head> = {};
-    for (const node of this.#heads.keys()) {
-      const latest = this.latest(node);
-      if (latest !== undefined)
-        heads[node] = { incarnation: latest.incarnation, sequence: latest.sequence, hash: latest.hash };
-    }
-    return heads;
+    return { ...this.#latest };
   }
 
   /** By node, then incarnation. */
@@ -53,5 +48,7 @@ export class Logs {
       this.#heads.set(node, incarnations);
     }
     incarnations.set(incarnation, { node, incarnation, sequence, hash });
+    if (incarnation >= (this.#latest[node]?.incarnation ?? 0))
+      this.#latest[node] = { incarnation, sequence, hash };
   }
 }

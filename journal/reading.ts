@@ -37,23 +37,20 @@ function decodeRun(records: readonly string[], node: string, incarnation: number
   const events: EventEnvelope[] = [];
   for (const record of records) {
     const sequence = first + events.length;
-    try {
-      const event = decode(record, `${node}/${incarnation}/${sequence}`);
-      if (event.sequence !== sequence || event.incarnation !== incarnation || event.node !== node)
-        throw outOfPlace(event, { node, incarnation, sequence });
-      events.push(event);
-    } catch (fault) {
-      return { events, fault };
-    }
+    const event = decode(record);
+    if (event?.sequence !== sequence || event.incarnation !== incarnation || event.node !== node)
+      return { events, fault: faultOf(event, { node, incarnation, sequence }) };
+    events.push(event);
   }
   return { events, fault: undefined };
 }
 
-const outOfPlace = (event: EventEnvelope, expected: EventPosition): JournalError =>
-  new JournalError(
-    event.sequence > expected.sequence ? 'gap' : 'bad-chain',
-    `event ${event.id} stands where ${eventId(expected)} is expected`,
-  );
+function faultOf(event: EventEnvelope | undefined, expected: EventPosition): JournalError {
+  const id = eventId(expected);
+  if (event === undefined) return new JournalError('bad-checksum', `the checksum of event ${id} is wrong`);
+  const code = event.sequence > expected.sequence ? 'gap' : 'bad-chain';
+  return new JournalError(code, `event ${event.id} stands where ${id} is expected`);
+}
 
 /** Log after log, each from behind `after` to its head. */
 export async function* replayLogs(

@@ -22,3 +22,6 @@ export function upcast(event: EventEnvelope, upcasters: Upcasters): EventEnvelop
   }
   return version === type.version ? event : { ...event, type: envelopeType(type.event, version), data };
 }
+
+/** Those of the present version: no payload has changed yet. */
+export const upcasters: Upcasters = {};

@@ -170,7 +170,8 @@ const cases: readonly Case[] = [
     code: 'bad-chain',
     damage: (directory) =>
       inDatabase(directory, async (database) => {
-        const event = decode(await database.get(eve(70)), 'eve/1/70');
+        const event = decode(await database.get(eve(70)));
+        if (event === undefined) throw new Error('not there');
         await database.put(eve(70), encode({ ...event, data: { ...event.data, percent: 99 } }));
       }),
   },

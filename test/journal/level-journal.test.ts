@@ -35,6 +35,15 @@ describe('a journal', () => {
     expect(told).toEqual(ids);
   });
 
+  it('takes all drafts of an append or none', async () => {
+    const journal = await openJournal(temporaryDirectory());
+    await journal.append([draft(1)]);
+    const notJson = { ...draft(2), data: { size: 1n } };
+    await expect(journal.append([draft(2), notJson])).rejects.toThrow('no place in JSON');
+    expect((await journal.append([draft(2)]))[0]?.id).toBe('eve/1/2');
+    expect(journal.heads()['eve']?.sequence).toBe(2);
+  });
+
   it('receives the log of another node in order only, once, and never another event in the place of one', async () => {
     const eve = await openJournal(temporaryDirectory(), 'eve');
     const adam = await openJournal(temporaryDirectory(), 'adam');

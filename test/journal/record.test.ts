@@ -59,7 +59,8 @@ describe('a record', () => {
   it('holds an event that any reader can verify', () => {
     const { event, record } = stampDraft({ reason: 'r', command: 'c', cause: 'eve/1/1' });
     expect(EventEnvelope.parse(event)).toEqual(event);
-    const read = decode(record, event.id);
+    const read = decode(record);
+    if (read === undefined) throw new Error('wrong checksum');
     expect(read).toEqual(event);
     expect(encode(read)).toBe(record);
     const { data, salt, hash, ...attributes } = read;
@@ -85,7 +86,7 @@ describe('a record', () => {
       fc.property(fc.nat(bytes.length - 1), fc.nat(7), (at, bit) => {
         const flipped = Buffer.from(bytes);
         flipped[at] = (flipped[at] ?? 0) ^ (1 << bit);
-        expect(() => decode(flipped.toString('utf8'), 'eve/1/1')).toThrow('checksum');
+        expect(decode(flipped.toString('utf8'))).toBeUndefined();
       }),
       { numRuns: 2000 },
     );

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { NodeName } from '../../domain/vocabulary.ts';
+import { readEvent } from '../../journal/read-event.ts';
 import { stamp } from '../../journal/record.ts';
 import { upcast } from '../../journal/upcast.ts';
 import { draft } from './drafts.ts';
@@ -45,5 +46,19 @@ describe('upcasting', () => {
       const event = eventOf(type);
       expect(upcast(event, upcasters)).toBe(event);
     }
+  });
+
+  it('happens on reading; a later version or an unknown type stays unknown, with its name', () => {
+    expect(readEvent(eventOf('mirrorkeeper.resync.progressed.v1'))).toMatchObject({
+      type: 'resync.progressed',
+      time: Date.parse('2026-11-20T00:00:00.000Z'),
+      resource: 'datarep-ext3',
+    });
+    for (const type of ['mirrorkeeper.resync.progressed.v2', 'mirrorkeeper.else.v1'])
+      expect(readEvent(eventOf(type))).toMatchObject({
+        type: 'unknown',
+        originalType: type,
+        resource: 'datarep-ext3',
+      });
   });
 });
