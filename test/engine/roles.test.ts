@@ -76,7 +76,7 @@ describe('roles', () => {
     await eve.connect(adam);
     await adam.until('split brain', () => adam.observations.some(({ type }) => type === 'split-brain'));
     await eve.until('split brain', () => eve.observations.some(({ type }) => type === 'split-brain'));
-    expect([adam.image(), eve.image()]).toEqual(images);
+    expect([adam, eve].every((node, index) => node.image().equals(images[index] ?? Buffer.of()))).toBe(true);
 
     await eve.ordered({ order: 'leave-service' });
     await eve.ordered({ order: 'become-target', epoch: 3 });
