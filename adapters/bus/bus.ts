@@ -41,7 +41,10 @@ export interface Bus {
    */
   watchViews(prefix: string, changed: (key: ViewKey, view: View) => void): Subscription;
 
-  /** True once there is a connection and the bus knows every subscription made so far; false after `timeoutMs`. */
+  /**
+   * True once there is a connection and the bus knows every subscription made so far; false after `timeoutMs`, or
+   * when the connection breaks over it.
+   */
   ready(timeoutMs: number): Promise<boolean>;
   status(): BusStatus;
   /** Called with each change of `status()`. */

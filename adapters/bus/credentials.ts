@@ -6,17 +6,26 @@ import { ActorName } from './subjects.ts';
  * What a credentials file holds, in JSON: the user and the secret that proves it. With a seed nothing secret is on
  * the server: it knows the public key (`mirrorkeeper nats-config` makes both).
  */
-export const Credentials = z.union(
-  [
-    z.strictObject({ user: ActorName, seed: z.string().regex(/^SU[A-Z2-7]{56}$/, 'a seed begins with SU') }),
-    z.strictObject({ user: ActorName, password: z.string().min(1) }),
-  ],
-  'a credentials file holds {"user": …, "seed": …} or {"user": …, "password": …}',
-);
+const Credentials = z.union([
+  z.strictObject({ user: ActorName, seed: z.string().regex(/^SU[A-Z2-7]{56}$/) }),
+  z.strictObject({ user: ActorName, password: z.string().min(1) }),
+]);
 export type Credentials = Readonly<z.infer<typeof Credentials>>;
 
-/** Throws a `ZodError`, or a `SyntaxError` where the text is not JSON. */
-export const parseCredentials = (text: string): Credentials => Credentials.parse(JSON.parse(text));
+/** Throws a sentence where the text is nothing of the kind. */
+export function parseCredentials(text: string): Credentials {
+  const parsed = Credentials.safeParse(jsonOf(text));
+  if (parsed.success) return parsed.data;
+  throw new Error('a credentials file holds {"user": …, "seed": "SU…"} or {"user": …, "password": …}');
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 export function authenticatorOf(credentials: Credentials): Authenticator {
   return 'seed' in credentials

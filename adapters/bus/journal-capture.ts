@@ -3,7 +3,7 @@ import type { EventEnvelope } from '../../domain/envelope.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { JournalRecord, recordId } from './messages.ts';
 import type { LastingConnection } from './nats-connection.ts';
-import { ensureStream, jetStreamMsMax, journalStream, streamManager } from './nats-streams.ts';
+import { ensureStream, jetStreamMsMax, journalStream, streamManager, viewsStream } from './nats-streams.ts';
 import { type ClusterName, journalSubject } from './subjects.ts';
 
 export type OwnJournal = Pick<Journal, 'node' | 'logs' | 'read'>;
@@ -91,6 +91,7 @@ export class JournalCapture {
 
   async #complete(nats: NatsConnection): Promise<void> {
     const jsm = await streamManager(nats);
+    await ensureStream(jsm, viewsStream(this.#cluster));
     await ensureStream(jsm, journalStream(this.#cluster));
     const captured = await this.#lastCaptured(jsm);
     const js = nats.jetstream({ checkAPI: false, timeout: jetStreamMsMax });

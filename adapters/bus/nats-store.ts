@@ -1,4 +1,11 @@
-import type { KV, KvEntry, NatsConnection, NatsError, QueuedIterator } from 'nats';
+import {
+  ErrorCode,
+  type KV,
+  type KvEntry,
+  type NatsConnection,
+  type NatsError,
+  type QueuedIterator,
+} from 'nats';
 import { BusError, type Subscription } from './bus.ts';
 import type { LastingConnection } from './nats-connection.ts';
 import { ensureStream, findStream, jetStreamMsMax, streamManager, viewsStream } from './nats-streams.ts';
@@ -7,8 +14,9 @@ import type { KeyValue, KeyValueEntry } from './wire.ts';
 
 /** How often a present store is looked at, and an absent one looked for. */
 const checkMs = 2000;
-/** JetStream's code for a compare-and-set that came too late. */
+/** JetStream's codes for a compare-and-set that came too late, and for a stream that is not there. */
 const wrongLastSequence = 10071;
+const streamNotFound = 10059;
 
 /**
  * The KV bucket of the views. It is opened again after every reconnect and whenever it turns out to be another one:
@@ -87,8 +95,12 @@ export class NatsStore implements KeyValue {
   async #use<T>(use: (kv: KV) => Promise<T>): Promise<T> {
     const open = this.#open;
     if (open === undefined) throw new BusError('disconnected', 'nothing keeps views now');
-    return use(open.kv).catch((error: unknown) => {
-      if (this.#open === open) this.#lost();
+    return use(open.kv).catch((error: NatsError) => {
+      const refused =
+        error.code === ErrorCode.MaxPayloadExceeded ||
+        (error.api_error !== undefined && error.api_error.err_code !== streamNotFound);
+      if (refused) this.#connection.report(`a view was refused: ${error.message}`);
+      else if (this.#open === open) this.#lost();
       throw error;
     });
   }
@@ -123,10 +135,12 @@ export class NatsStore implements KeyValue {
     if (nats === undefined) return;
     const open = this.#open;
     if (open === undefined) return this.#reopen(nats);
-    const created = await streamManager(nats).then(
-      async (jsm) => (await findStream(jsm, viewsStream(this.#cluster).name))?.created,
-      () => open.created,
-    );
+    const created = await streamManager(nats)
+      .then((jsm) => findStream(jsm, viewsStream(this.#cluster).name))
+      .then(
+        (stream) => stream?.created,
+        () => open.created,
+      );
     if (this.#open === open && created !== open.created) await this.#reopen(nats);
   }
 

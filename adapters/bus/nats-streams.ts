@@ -51,11 +51,13 @@ export const viewsStream = (cluster: ClusterName): Partial<StreamConfig> & { nam
   allow_direct: false,
 });
 
+/** A cluster whose JetStream has no leader yet drops requests: looking again soon is better than waiting. */
+const lookMsMax = 2000;
 export const jetStreamMsMax = 5000;
 
 /** Permissions are not checked first: a user need not see the account. */
 export const streamManager = (nats: NatsConnection): Promise<JetStreamManager> =>
-  nats.jetstreamManager({ checkAPI: false, timeout: jetStreamMsMax });
+  nats.jetstreamManager({ checkAPI: false, timeout: lookMsMax });
 
 export async function findStream(jsm: JetStreamManager, name: string): Promise<StreamInfo | undefined> {
   return jsm.streams.info(name).catch((error: NatsError) => {
@@ -81,7 +83,10 @@ async function createStream(
 ): Promise<StreamInfo> {
   return jsm.streams
     .add({ ...config, num_replicas: 3 })
-    .catch(() => jsm.streams.add({ ...config, num_replicas: 1 }))
+    .catch((error: NatsError) => {
+      if (error.api_error === undefined) throw error;
+      return jsm.streams.add({ ...config, num_replicas: 1 });
+    })
     .catch(async (error: unknown) => {
       const byAnother = await findStream(jsm, config.name);
       if (byAnother === undefined) throw error;

@@ -165,12 +165,14 @@ export class NatsWire implements Wire {
     await this.#capture?.close();
   }
 
-  /** The server has answered behind everything that was asked of it so far. */
+  /** The server has answered behind everything that was asked of it so far; false when it went away over it. */
   async #settled(): Promise<boolean> {
     const nats = await this.#connection.established();
     await Promise.allSettled(this.#starting);
-    await nats.flush();
-    return true;
+    return nats.flush().then(
+      () => true,
+      () => false,
+    );
   }
 
   #answer(message: Msg | ServiceMsg, reply: Responder): void {

@@ -112,8 +112,7 @@ describe('a NATS cluster of three servers as nats-config prints it', () => {
     });
     const jsm = await plain.jetstreamManager();
     for (const stream of [streamName(cluster), bucketStreamName(cluster)]) {
-      const replicas = async () => (await jsm.streams.info(stream)).config.num_replicas;
-      expect(await replicas()).toBe(3);
+      expect((await jsm.streams.info(stream)).config.num_replicas).toBe(3);
     }
     await plain.close();
 

@@ -205,12 +205,23 @@ describe('NATS faults (FAULTS 22, 24, 25)', () => {
     expect(watched.all.map(({ value }) => value)).toEqual(['present', 'next']);
   });
 
+  it('a view that JetStream refuses does no harm to the others', async () => {
+    const eve = agent('eve');
+    await complete(eve);
+    const tooLong = await eve.putView(viewKey('status.long'), 'x'.repeat(1024 * 1024), heads({ eve: 1 }));
+    expect(tooLong).toBe('unavailable');
+    await statusWhere(eve, ({ problem }) => problem?.startsWith('a view was refused') === true);
+    expect(eve.status().views).toBe(true);
+    expect(await eve.putView(viewKey('status.ext3'), 'up', heads({ eve: 1 }))).toBe('put');
+  });
+
   it('stream and bucket that somebody deletes are made and filled again', async () => {
     const log = new OwnLog('eve');
     const eve = agent('eve', log);
     await complete(eve);
     eve.publishEvents(log.append(5));
     await eve.putView(viewKey('status.ext3'), 'present', heads({ eve: 5 }));
+    await eve.putView(viewKey('node.eve'), 'alive', heads({ eve: 5 }));
     const watched = new Collector<View>();
     person('anna').watchViews('status.', (_, view) => watched.push(view));
     await watched.count(1);
@@ -226,12 +237,13 @@ describe('NATS faults (FAULTS 22, 24, 25)', () => {
       eve.publishEvents(log.append(1));
       await again.first((sequence) => sequence === 5);
     });
-    const lost = statusWhere(eve, ({ views }) => !views);
-    expect(await eve.putView(viewKey('status.ext3'), 'next', heads({ eve: 6 }))).toBe('unavailable');
-    await lost;
-    await complete(eve);
+    await eve.putView(viewKey('status.ext3'), 'next', heads({ eve: 6 }));
     await watched.count(2);
     expect(watched.all.map(({ value }) => value)).toEqual(['present', 'next']);
+    const late = new Collector<string>();
+    person('late').watchViews('', late.push);
+    await late.count(2);
+    expect([...late.all].sort()).toEqual(['node.eve', 'status.ext3']);
   });
 });
 

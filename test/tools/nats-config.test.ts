@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CommanderError } from 'commander';
@@ -49,6 +49,15 @@ describe('mirrorkeeper nats-config', () => {
     expect(a).toContain(`nkey: "${publicKeyOf(credentials)}"`);
     expect(a).not.toContain(credentials.seed);
     expect(a).toContain('MK_ROUTES=\'["nats-route://route:PASSWORD@10.0.0.1:6222"');
+  });
+
+  it('does not overwrite what it finds in the place of a key', async () => {
+    await writeFile(join(folder, 'eve.creds'), 'a note');
+    const args = ['--cluster', 'prod', '--node', 'eve', '--keys', folder];
+    expect(await refused(...args)).toMatch(/a credentials file holds/);
+    await writeFile(join(folder, 'eve.creds'), '{"user":"adam","password":"x"}');
+    expect(await refused(...args)).toMatch(/eve.creds belongs to adam/);
+    expect(await readFile(join(folder, 'eve.creds'), 'utf8')).toBe('{"user":"adam","password":"x"}');
   });
 
   it.each([
