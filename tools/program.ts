@@ -29,15 +29,24 @@ export class Exit extends Error {
 }
 
 /** Runs `mirrorkeeper` with these subcommands. Resolves to the exit code. */
-export async function runProgram(
+export function runProgram(
   subcommands: readonly Command[],
   args: readonly string[],
   output: Output,
 ): Promise<number> {
-  const program = new Command('mirrorkeeper').description(
-    'Block volumes mirrored between servers, decided and remembered by one event history',
-  );
+  const program = new Command('mirrorkeeper')
+    .description('Block volumes mirrored between servers, decided and remembered by one event history')
+    .addHelpText('after', exitCodesHelp);
   for (const subcommand of subcommands) program.addCommand(subcommand);
+  return runCommand(program, args, output);
+}
+
+const exitCodesHelp = `
+Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable, 4 outcome unknown, 5 damaged.
+Try it on this machine: mirrorkeeper lab`;
+
+/** Runs a command that is a program of its own. Resolves to the exit code. */
+export async function runCommand(program: Command, args: readonly string[], output: Output): Promise<number> {
   catchExits(program, output);
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -45,7 +54,7 @@ export async function runProgram(
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
     if (!(error instanceof Exit)) throw error;
-    if (error.message !== '') output.err(`mirrorkeeper: ${error.message}`);
+    if (error.message !== '') output.err(`${program.name()}: ${error.message}`);
     return error.exitCode;
   }
 }

@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import { clusterCommands } from './cluster-commands.ts';
+import { keygenCommand } from './keygen-command.ts';
+import { mirrorCommands } from './mirror-commands.ts';
+import { resourceCommands } from './resource-commands.ts';
+import { serviceCommands } from './service-commands.ts';
+import { settingsCommand } from './settings-command.ts';
+import { statusCommand } from './status-command.ts';
+import type { Terminal } from './terminal.ts';
+import { waitCommand } from './wait-command.ts';
+
+/** What an operator types, in the order of the help. */
+export const operatorCommands = (terminal: Terminal): Command[] => [
+  statusCommand(terminal),
+  ...clusterCommands(terminal),
+  ...resourceCommands(terminal),
+  ...serviceCommands(terminal),
+  ...mirrorCommands(terminal),
+  settingsCommand(terminal),
+  waitCommand(terminal),
+  keygenCommand(terminal),
+];
