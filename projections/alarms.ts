@@ -73,11 +73,11 @@ export const alarms: Projection<Memory> = {
       ...Object.values(memory).map((one) =>
         alarm(one.code, one.tag, one.node, one.text, one.because, one.time),
       ),
-      ...nodeAlarms(state),
+      ...(scope === '*' ? nodeAlarms(state) : []),
       ...resourcesIn(state, scope).flatMap(resourceAlarms),
     ];
     return raised
-      .filter(({ tag }) => scope === '*' || tag === null || tag === scope)
+      .filter(({ tag }) => scope === '*' || tag === scope)
       .sort((a, b) => (a.id < b.id ? -1 : 1))
       .map((one) => [`alarm.${one.id}`, one]);
   },

@@ -1,8 +1,6 @@
-import type { ClusterState } from '../domain/state.ts';
-import type { NodeName } from '../domain/vocabulary.ts';
+import type { NodeState } from '../domain/state.ts';
 import { isoTime } from './iso-time.ts';
-import { type Projection, resourcesIn } from './projection.ts';
-import { roleOf } from './status.ts';
+import { type Projection, sortedEntries } from './projection.ts';
 
 /** A node as the history knows it. `heardMsAgo` is measured: the agent that answers `nodes` puts it in. */
 export interface NodeView {
@@ -11,12 +9,11 @@ export interface NodeView {
   readonly heardMsAgo: number | null;
   /** Since when it is alive or lost, and the event that says so. */
   readonly since: string | null;
-  readonly because: string | null;
+  readonly because: string;
   readonly host: string | null;
   readonly journalDamaged: boolean;
   /** By how much its clock was ahead when it was last noticed; null where it never was. */
   readonly clockAheadMs: number | null;
-  readonly resources: readonly { readonly tag: string; readonly role: 'source' | 'target' | 'none' }[];
 }
 
 interface Remembered {
@@ -51,33 +48,22 @@ export const nodes: Projection<Memory> = {
       about(memory, data.node).clockAheadMs = data.aheadMs;
     },
   },
-  views: (memory, state) =>
-    nodeNames(state).map((node) => [`node.${node}`, nodeOf(state, node, memory[node])]),
+  // Nothing that is about one resource changes what is known of a node.
+  views: (memory, state, scope) =>
+    scope === '*'
+      ? sortedEntries(state.nodes).map(([node, known]) => [`node.${node}`, nodeOf(known, memory[node])])
+      : [],
 };
 
-/** Nodes that joined, and nodes that have a replica. */
-const nodeNames = (state: ClusterState): string[] => {
-  const names = new Set(Object.keys(state.nodes));
-  for (const { replicas } of resourcesIn(state, '*'))
-    for (const node of Object.keys(replicas)) names.add(node);
-  return [...names].sort();
-};
-
-function nodeOf(state: ClusterState, node: string, remembered: Remembered | undefined): NodeView {
-  const known = state.nodes[node];
-  const resources = resourcesIn(state, '*').flatMap((resource) => {
-    const hasReplica = resource.replicas[node] !== undefined;
-    return hasReplica ? [{ tag: resource.tag, role: roleOf(resource, node as NodeName) }] : [];
-  });
+function nodeOf({ node, alive, because, damaged }: NodeState, remembered: Remembered | undefined): NodeView {
   return {
     node,
-    alive: known?.alive ?? true,
+    alive,
     heardMsAgo: null,
     since: remembered?.since == null ? null : isoTime(remembered.since),
-    because: known?.because ?? null,
+    because,
     host: remembered?.host ?? null,
-    journalDamaged: known?.damaged ?? false,
+    journalDamaged: damaged,
     clockAheadMs: remembered?.clockAheadMs ?? null,
-    resources,
   };
 }

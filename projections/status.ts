@@ -149,7 +149,7 @@ const isProtected = (resource: ResourceState) =>
     ({ status, connected }) => connected && status === 'fully-operational',
   );
 
-export function roleOf(resource: ResourceState, node: NodeName): StatusNode['role'] {
+function roleOf(resource: ResourceState, node: NodeName): StatusNode['role'] {
   if (reigns(resource, node)) return 'source';
   return sourceOf(resource) !== null && resource.mirrors[node] !== undefined ? 'target' : 'none';
 }

@@ -24,7 +24,7 @@ import { timeline } from './timeline.ts';
  *
  * A standing is everything that the events up to its heads give: state and memories, plain JSON. It is changed in
  * place, fast, by whoever owns it (replay; the agent's own); a stored one goes on from where it stood. `LiveViews`
- * keeps one and tells which views a batch of events changed.
+ * keeps one and tells which of the bucket's views a batch of events changed; the others are made when asked for.
  */
 const registry = { status, last_owner: lastOwner, progress, node: nodes, alarm: alarms, exposure, timeline };
 type Name = keyof typeof registry;
@@ -88,9 +88,14 @@ export function asOf({ heads, time }: Standing): AsOf {
 }
 
 /** Every view by its name, without `asOf`; with a scope only those that its events can change. */
-export function viewsOf(standing: Standing, scope: Scope = '*'): Map<string, object> {
+export function viewsOf(
+  standing: Standing,
+  scope: Scope = '*',
+  names: readonly string[] = Object.keys(registry),
+): Map<string, object> {
   const views = new Map<string, object>();
   for (const [name, projection] of projections) {
+    if (!names.includes(name)) continue;
     for (const [key, view] of projection.views(standing.memories[name], standing.state, scope))
       views.set(key, view);
   }
@@ -107,8 +112,8 @@ export interface ViewChange {
 
 export class LiveViews {
   #standing: Standing;
-  /** By name: the text that was last told, without `asOf`. */
-  readonly #told = new Map<string, string>();
+  /** By name: the text that was last told, without `asOf`, and the resource that it is about. */
+  readonly #told = new Map<string, { readonly text: string; readonly tag: string | null }>();
 
   constructor(standing: Standing) {
     this.#standing = standing;
@@ -135,16 +140,16 @@ export class LiveViews {
 
   #changes(scope: Scope): readonly ViewChange[] {
     const at = asOf(this.#standing);
-    const views = viewsOf(this.#standing, scope);
+    const views = viewsOf(this.#standing, scope, bucketViews);
     const changes: ViewChange[] = [];
     for (const [name, view] of views) {
       const text = JSON.stringify(view);
-      if (this.#told.get(name) === text) continue;
-      this.#told.set(name, text);
+      if (this.#told.get(name)?.text === text) continue;
+      this.#told.set(name, { text, tag: tagOf(view) });
       changes.push({ name, view: stamped(view, at) });
     }
-    for (const name of this.#told.keys()) {
-      if (views.has(name) || !isInScope(name, scope)) continue;
+    for (const [name, { tag }] of this.#told) {
+      if (views.has(name) || (scope !== '*' && scope !== tag)) continue;
       this.#told.delete(name);
       changes.push({ name, view: null });
     }
@@ -152,13 +157,7 @@ export class LiveViews {
   }
 }
 
-/** What is about one resource changes only the views of that resource, and those of nodes and of alarms. */
+/** What is about one resource changes only the views of that resource. */
 const scopeOf = (event: AnyEvent): Scope => event.resource ?? '*';
 
-/** Would `viewsOf` with that scope have given the view, if there were one? */
-function isInScope(name: string, scope: Scope): boolean {
-  if (scope === '*') return true;
-  const [projection, ...rest] = name.split('.');
-  if (projection === 'node') return true;
-  return projection === 'alarm' ? rest[1] === scope : rest[0] === scope;
-}
+const tagOf = (view: { readonly tag?: string | null }): string | null => view.tag ?? null;

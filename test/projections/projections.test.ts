@@ -77,7 +77,7 @@ describe('progress', () => {
 });
 
 describe('nodes', () => {
-  it('says who is alive since when, and what each is to every resource', () => {
+  it('says who is alive since when, by which event, with what trouble', () => {
     const history = guideHistory()
       .add('eve', 'node.lost', null, { node: 'sophocles', silentMs: 5000 })
       .add('eve', 'node.clock-skewed', null, { node: 'adam', aheadMs: 90_000 })
@@ -92,13 +92,9 @@ describe('nodes', () => {
       host: null,
       journalDamaged: false,
       clockAheadMs: null,
-      resources: [{ tag, role: 'target' }],
     });
     expect(views.get('node.adam')).toMatchObject({ journalDamaged: true, clockAheadMs: 90_000 });
-    expect(views.get('node.eve')).toMatchObject({
-      host: 'eve.example',
-      resources: [{ tag, role: 'source' }],
-    });
+    expect(views.get('node.eve')).toMatchObject({ alive: true, host: 'eve.example' });
   });
 });
 
