@@ -44,17 +44,6 @@ export interface AsOf {
 
 export type Stamped<V extends object> = V & { readonly asOf: AsOf };
 
-/** An older view never replaces a newer one: `next` may stand in the place of `present` unless it knows less. */
-export function mayReplace(next: AsOf, present: AsOf): boolean {
-  return !knowsAllOf(present, next) || knowsAllOf(next, present);
-}
-
-const knowsAllOf = (a: AsOf, b: AsOf): boolean =>
-  Object.entries(b.heads).every(([node, [incarnation, sequence]]) => {
-    const [ownIncarnation, ownSequence] = a.heads[node] ?? [0, 0];
-    return ownIncarnation > incarnation || (ownIncarnation === incarnation && ownSequence >= sequence);
-  });
-
 /** Entries of a record in the order of their keys: what has one meaning has one text. */
 export const sortedEntries = <V>(record: Readonly<Record<string, V>>): [string, V][] =>
   Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { type AlarmView, alarmSeverities } from '../../projections/alarms.ts';
 import type { ExposureView } from '../../projections/exposure.ts';
 import { isoTime } from '../../projections/iso-time.ts';
-import { mayReplace } from '../../projections/projection.ts';
 import { emptyStanding, fold, viewsOf } from '../../projections/views.ts';
 import { guideHistory, type History, pair, tag } from './history.ts';
 
@@ -263,20 +262,6 @@ describe('exposure', () => {
       totalMs: 63_000,
       longestMs: 61_000,
     });
-  });
-});
-
-describe('a view in the place of another', () => {
-  const at = (heads: Record<string, readonly [number, number]>) => ({ heads, time: null });
-  it.each([
-    ['newer', at({ eve: [1, 3] }), at({ eve: [1, 2] }), true],
-    ['the same', at({ eve: [1, 2] }), at({ eve: [1, 2] }), true],
-    ['older', at({ eve: [1, 2] }), at({ eve: [1, 3] }), false],
-    ['of a former incarnation', at({ eve: [1, 9] }), at({ eve: [2, 1] }), false],
-    ['that lacks a node', at({ eve: [1, 2] }), at({ adam: [1, 1], eve: [1, 2] }), false],
-    ['that knows other things', at({ adam: [1, 1] }), at({ eve: [1, 2] }), true],
-  ])('%s', (_, next, present, allowed) => {
-    expect(mayReplace(next, present)).toBe(allowed);
   });
 });
 
