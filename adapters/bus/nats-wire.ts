@@ -88,7 +88,7 @@ export class NatsWire implements Wire {
     return this.#connection.attach((nats) => {
       const callback = (error: unknown, message: Msg) => {
         if (error !== null) return this.#connection.report(`no messages of ${subject}: ${messageOf(error)}`);
-        if (isFromClient(message)) receive(message.subject, message.string());
+        if (isFromClient(message)) this.#hand(message, receive);
       };
       const subscription = nats.subscribe(subject, { callback });
       return { end: () => subscription.unsubscribe() };
@@ -120,8 +120,8 @@ export class NatsWire implements Wire {
             service.addEndpoint(name, { subject, handler, metadata: { ...metadata } });
           }
           service.stopped.then((why) => {
-            if (why instanceof Error && this.#connection.online === nats)
-              this.#connection.report(`commands are not served: ${why.message}`);
+            if (!(why instanceof Error) || this.#connection.online !== nats) return;
+            this.#connection.report(`commands are not served: ${why.message}`);
           });
           return service;
         });
@@ -175,6 +175,15 @@ export class NatsWire implements Wire {
     );
   }
 
+  /** The client stops reading for good when a listener throws: it must not learn of it. */
+  #hand(message: Msg, receive: (subject: string, payload: string) => void): void {
+    try {
+      receive(message.subject, message.string());
+    } catch (error) {
+      this.#connection.report(`a listener of ${message.subject} broke down: ${messageOf(error)}`);
+    }
+  }
+
   #answer(message: Msg | ServiceMsg, reply: Responder): void {
     if (!hasClientInbox(message)) return;
     reply(message.subject, message.string())
@@ -187,10 +196,12 @@ export class NatsWire implements Wire {
 
   #requestFailed(error: unknown, nats: NatsConnection, subject: string, timeoutMs: number): BusError {
     if (this.#connection.isClosed) return new BusError('closed', 'the bus was closed');
+    const { code } = error as Partial<NatsError>;
+    if (code === ErrorCode.ConnectionClosed) return new BusError('disconnected', 'no connection to the bus');
     if (this.#connection.online !== nats) {
       return new BusError('timeout', `the connection broke before there was a reply on ${subject}`);
     }
-    switch ((error as Partial<NatsError>).code) {
+    switch (code) {
       case ErrorCode.NoResponders:
         return new BusError('no-responders', `nobody serves ${subject}`);
       case ErrorCode.Timeout:

@@ -205,6 +205,21 @@ describe('NATS faults (FAULTS 22, 24, 25)', () => {
     expect(watched.all.map(({ value }) => value)).toEqual(['present', 'next']);
   });
 
+  it('a listener that breaks down is reported, and the bus goes on', async () => {
+    const eve = agent('eve');
+    const adam = agent('adam');
+    const heard = new Collector<number>();
+    adam.subscribeJournal(({ sequence }) => {
+      if (sequence === 1) throw new Error('no room');
+      heard.push(sequence);
+    });
+    await eve.ready(boundMs);
+    await adam.ready(boundMs);
+    eve.publishEvents(new OwnLog('eve').append(2));
+    expect(await heard.first()).toBe(2);
+    expect(adam.status().problem).toBe('a listener of mk.demo.journal.eve broke down: no room');
+  });
+
   it('a view that JetStream refuses does no harm to the others', async () => {
     const eve = agent('eve');
     await complete(eve);
