@@ -5,12 +5,11 @@ import type { NodeName } from '../domain/vocabulary.ts';
 import type { EventStore, StoreWrite } from './event-store.ts';
 import type { HeadFile } from './head-file.ts';
 import { type Damage, type FetchEvents, JournalError, type SignedHead } from './journal.ts';
-import { eventKey, quarantineKey } from './keys.ts';
 import { damageAt, readEvent, scanLog, storedLogs } from './log-scan.ts';
 import { Logs } from './logs.ts';
 import type { Opened } from './opening.ts';
 import { readRange } from './reading.ts';
-import { repairDamage, rescan } from './repair.ts';
+import { repairDamage, rescan, setAside } from './repair.ts';
 import type { SigningKey } from './signing-key.ts';
 
 export interface LogWrite {
@@ -84,11 +83,18 @@ export class DurableLogs {
     this.#stored(writes.flatMap(({ event }) => event ?? []));
   }
 
+  /** Durable they are, whatever becomes of the head: the state must know them. Errors: `write-failed`. */
   #stored(events: readonly EventEnvelope[]): void {
+    if (events.length === 0) return;
     for (const event of events) this.logs.advance(event);
-    if (events.some(({ node }) => node === this.#parts.node)) this.#writeHead();
     this.#signed = undefined;
-    if (events.length > 0) this.onStored(events);
+    try {
+      if (events.some(({ node }) => node === this.#parts.node)) this.#writeHead();
+    } catch (error) {
+      this.#writeError = error;
+    }
+    this.onStored(events);
+    if (this.#writeError !== undefined) throw writeFailed(this.#writeError);
   }
 
   /**
@@ -119,14 +125,16 @@ export class DurableLogs {
       if (there < sequence) this.addDamage([damageAt('torn-tail', node, incarnation, there + 1, sequence)]);
     }
     this.refuseIfDamaged();
+    const left: EventEnvelope[] = [];
     for (const log of heads) {
       const after = this.logs.of(log.node, log.incarnation) ?? { sequence: 0, hash: '' };
       this.addDamage(await scanLog(store, { ...log, after, to: log.sequence }));
       this.refuseIfDamaged();
       for await (const events of readRange(store, { ...log, from: after.sequence + 1, to: log.sequence }))
-        this.#stored(events);
+        left.push(...events);
     }
     this.#writeError = undefined;
+    this.#stored(left);
   }
 
   refuseIfDamaged(): void {
@@ -189,29 +197,15 @@ export class DurableLogs {
    */
   async startIncarnation(atLeast: number): Promise<void> {
     const { store, node } = this.#parts;
-    for (const { incarnation, sequence } of this.logs.all().filter((log) => log.node === node)) {
-      const from = Math.min(
-        ...this.damage
-          .filter((one) => one.node === node && one.incarnation === incarnation)
-          .map((one) => one.from),
-      );
-      for (let next = from; next <= sequence; next += 1)
-        await this.#setAside({ node, incarnation, sequence: next });
+    for (const log of this.logs.all().filter((one) => one.node === node)) {
+      const [first] = await scanLog(store, { ...log, after: { sequence: 0, hash: '' }, to: log.sequence });
+      if (first !== undefined) await setAside(store, { ...log, from: first.from, to: log.sequence });
     }
     const { heads } = await storedLogs(store);
     this.logs = new Logs(heads);
     this.damage = this.damage.filter((one) => one.node !== node);
     this.incarnation = Math.max(this.incarnation + 1, atLeast);
     await this.#acceptHead();
-  }
-
-  async #setAside(position: { node: string; incarnation: number; sequence: number }): Promise<void> {
-    const { store } = this.#parts;
-    const value = await store.get(eventKey(position)).catch(() => undefined);
-    await store.write([
-      ...(value === undefined ? [] : [{ type: 'put', key: quarantineKey(position), value } as const]),
-      { type: 'del', key: eventKey(position) },
-    ]);
   }
 
   async #acceptHead(): Promise<void> {
@@ -234,12 +228,17 @@ export class DurableLogs {
     return this.#signed;
   }
 
-  /** Does nothing while damaged: the head that was found is the evidence. */
+  /** Does nothing while damaged: the head that was found is the evidence. Errors: `write-failed`. */
   async syncHead(): Promise<void> {
     const { headFile } = this.#parts;
     if (this.damage.length > 0) return;
-    headFile.writeSigned(this.signedHead());
-    await headFile.sync();
+    try {
+      headFile.writeSigned(this.signedHead());
+      await headFile.sync();
+    } catch (error) {
+      this.#writeError = error;
+      throw writeFailed(error);
+    }
   }
 }
 

@@ -150,7 +150,10 @@ export interface Journal {
   getSnapshot(name: string): Promise<Snapshot | undefined>;
   /** Empty when nothing is wrong. While it is not, `append` refuses. */
   damage(): readonly Damage[];
-  /** Refetches what is damaged; what comes must fit the chain on both sides. Resolves with what remains. */
+  /**
+   * Refetches what is damaged; what comes must fit the chain on both sides. Resolves with what remains. The past
+   * may be another one then: whatever was folded is to be folded anew.
+   */
   repair(fetch: FetchEvents): Promise<readonly Damage[]>;
   /** An operator's decision only (DESIGN 2): goes on from the last good event, as the next incarnation. */
   startIncarnation(atLeast?: number): Promise<void>;

@@ -127,7 +127,8 @@ export class LevelJournal implements Journal {
       for (const listener of this.#damageListeners) listener(damage);
     };
     this.#headTimer = setInterval(() => {
-      if (parts.headFile.isDirty) void durable.syncHead();
+      // Where that fails, the next append has to recover before it is acknowledged.
+      if (parts.headFile.isDirty) durable.syncHead().catch(() => undefined);
     }, headSyncMs).unref();
     this.verified = durable.verifyEarlier(() => !this.#isClosed);
   }
@@ -281,10 +282,13 @@ export class LevelJournal implements Journal {
     await this.#receiving;
     await this.#commits.idle();
     await this.verified;
-    await durable.syncHead();
-    await store.close();
-    headFile.close();
-    lock.release();
+    try {
+      await durable.syncHead();
+    } finally {
+      await store.close();
+      headFile.close();
+      lock.release();
+    }
   }
 }
 

@@ -18,7 +18,8 @@ export interface Opened {
  *
  * 1. each log from the last snapshot to its end: checksums, hashes, sequence, chain;
  * 2. this node's own log against the head kept outside LevelDB: what is missing was acknowledged (I9);
- * 3. the signed head: signed by this node's key, and a head that the log really had.
+ * 3. the signed head: signed by this node's key, and a head that the log really had;
+ * 4. the logs of others against what that head says this node had of them.
  */
 export async function examine(store: EventStore, headFile: FoundHeads, own: Owner): Promise<Opened> {
   try {
@@ -50,6 +51,7 @@ async function examineOnce(store: EventStore, headFile: FoundHeads, own: Owner):
   const found = [
     ...(await headDamage(store, headFile, own.node, ownLog)),
     ...(await signatureDamage(store, headFile, own, ownLog)),
+    ...seenDamage(store, headFile, logs),
   ];
   for (const one of found) if (!damage.some((other) => covers(other, one))) damage.push(one);
   return { logs, damage, earlier };
@@ -102,6 +104,16 @@ async function signatureDamage(
   const isBehind = stored === undefined || comparePositions(stored, foundSigned) < 0;
   if (foundSigned.sequence === 0 || isBehind || (await holds(store, node, foundSigned))) return [];
   return [rewritten(node, foundSigned.incarnation, stored.sequence)];
+}
+
+/** Events of others that this node has folded and does not have any more. */
+function seenDamage(store: EventStore, { foundSigned }: FoundHeads, logs: readonly LogHead[]): Damage[] {
+  return Object.entries(foundSigned?.seen ?? {}).flatMap(([node, { incarnation, sequence }]) => {
+    const stored = logs.find((log) => log.node === node && log.incarnation === incarnation)?.sequence ?? 0;
+    if (stored >= sequence) return [];
+    const code = stored === 0 || !store.isWhole ? 'log-missing' : 'torn-tail';
+    return [damageAt(code, node, incarnation, stored + 1, sequence)];
+  });
 }
 
 /** Unreadable events were reported by the scan: here only another event in the same place counts. */

@@ -19,11 +19,7 @@ export async function* readRange(
   { node, incarnation, from, to }: EventRange,
 ): AsyncGenerator<readonly EventEnvelope[]> {
   let sequence = from;
-  const bounds = {
-    gte: eventKey({ node, incarnation, sequence: from }),
-    lte: eventKey({ node, incarnation, sequence: to }),
-  };
-  for await (const records of store.values(bounds)) {
+  for await (const records of recordsOf(store, { node, incarnation, from, to })) {
     const { events, fault } = decodeRun(records, node, incarnation, sequence);
     sequence += events.length;
     if (events.length > 0) yield events;
@@ -31,6 +27,26 @@ export async function* readRange(
   }
   if (sequence <= to)
     throw new JournalError('gap', `event ${eventId({ node, incarnation, sequence })} is missing`);
+}
+
+async function* recordsOf(store: EventStore, range: EventRange): AsyncGenerator<readonly string[]> {
+  const { from, to } = range;
+  const key = (sequence: number) => eventKey({ ...range, sequence });
+  let count = 0;
+  try {
+    for await (const records of store.values({ gte: key(from), lte: key(to) })) {
+      yield records;
+      count += records.length;
+    }
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    // LevelDB gives up a whole batch for one block that it cannot read: single reads get the rest of it.
+    for (let sequence = from + count; sequence <= to; sequence += 1) {
+      const record = await store.get(key(sequence));
+      if (record === undefined) return;
+      yield [record];
+    }
+  }
 }
 
 function decodeRun(records: readonly string[], node: string, incarnation: number, first: number) {

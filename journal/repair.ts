@@ -94,3 +94,17 @@ async function replace(store: EventStore, events: readonly EventEnvelope[]): Pro
   }
   if (writes.length > 0) await store.write(writes);
 }
+
+/** Moves events out of their log; the first of them goes last, so that an interruption leaves no gap behind. */
+export async function setAside(store: EventStore, { from, to, ...log }: EventRange): Promise<void> {
+  for (let last = to; last >= from; last -= eventsPerFetch) {
+    const writes: StoreWrite[] = [];
+    for (let sequence = last; sequence >= Math.max(from, last - eventsPerFetch + 1); sequence -= 1) {
+      const position = { ...log, sequence };
+      const value = await store.get(eventKey(position)).catch(() => undefined);
+      if (value !== undefined) writes.push({ type: 'put', key: quarantineKey(position), value });
+      writes.push({ type: 'del', key: eventKey(position) });
+    }
+    await store.write(writes);
+  }
+}

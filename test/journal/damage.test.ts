@@ -273,8 +273,58 @@ describe('damage', () => {
           await damaged.close();
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
+  });
+
+  it('events of another node that were there once and are gone are damage too, and come back', async () => {
+    const directory = temporaryDirectory();
+    const eve = await openJournal(directory);
+    const adam = await openJournal(temporaryDirectory(), 'adam');
+    const events = await adam.append(drafts(20));
+    await eve.receive(events);
+    await eve.append([draft(0)]);
+    await eve.close();
+    await inDatabase(directory, (database) =>
+      database.clear({ gte: eventKey({ node: 'adam', incarnation: 1, sequence: 15 }), lt: 'e!b' }),
+    );
+    const damaged = await openJournal(directory);
+    expect(damaged.damage()).toMatchObject([{ code: 'torn-tail', node: 'adam', from: 15, to: 20 }]);
+    expect(await codeOf(damaged.append([draft(0)]))).toBe('torn-tail');
+    expect(await damaged.repair(copyOf(events))).toEqual([]);
+    expect((await damaged.append([draft(0)]))[0]?.id).toBe('eve/1/2');
+  });
+
+  it('an operator may go on from the last good event, as the next incarnation', async () => {
+    const directory = temporaryDirectory();
+    const journal = await openJournal(directory);
+    const events = await journal.append(drafts(30));
+    await journal.close();
+    await inDatabase(directory, (database) => database.del(eve(20)));
+    const damaged = await openJournal(directory);
+    expect(damaged.damage()).toMatchObject([{ code: 'gap', from: 20, to: 20 }]);
+    await damaged.startIncarnation();
+    const [next] = await damaged.append([draft(0)]);
+    expect(next).toMatchObject({ id: 'eve/2/1', previous: events[18]?.hash });
+    await damaged.close();
+    const again = await openJournal(directory);
+    expect(again.damage()).toEqual([]);
+    expect((await allEvents(again)).map(({ id }) => id)).toEqual([
+      ...events.slice(0, 19).map(({ id }) => id),
+      'eve/2/1',
+    ]);
+  });
+
+  it('a missing head costs no event when an operator goes on without it', async () => {
+    const directory = temporaryDirectory();
+    const journal = await openJournal(directory);
+    const events = await journal.append(drafts(5));
+    await journal.close();
+    rmSync(join(directory, 'head'));
+    const damaged = await openJournal(directory);
+    await damaged.startIncarnation();
+    expect(await allEvents(damaged)).toEqual(events);
+    expect((await damaged.append([draft(0)]))[0]).toMatchObject({ id: 'eve/2/1', previous: events[4]?.hash });
   });
 
   it('a copy that is not what was lost repairs nothing', async () => {
