@@ -37,7 +37,8 @@ export class ApplyQueue {
   readonly #inFlight: Write[] = [];
   /** In its place in the stream right now: nothing else starts. */
   #exclusive: IncomingMessage | null = null;
-  #hasFailed = false;
+  /** The lowest number whose write failed: neither it nor anything after it counts as written. */
+  #failedFrom = Number.POSITIVE_INFINITY;
   #isPumping = false;
   #isOver = false;
   #idle: (() => void) | null = null;
@@ -56,7 +57,7 @@ export class ApplyQueue {
 
   /** Everything that came up to this number is written. */
   get writtenThrough(): number {
-    let through = this.#started;
+    let through = Math.min(this.#started, this.#failedFrom - 1);
     for (const { message } of this.#inFlight) if (message.number <= through) through = message.number - 1;
     return through;
   }
@@ -89,7 +90,8 @@ export class ApplyQueue {
     if (this.#isPumping) return;
     this.#isPumping = true;
     for (let message = this.#waiting.peek(); message !== undefined; message = this.#waiting.peek()) {
-      if (this.#exclusive !== null || this.#hasFailed || !this.#mayStart(message)) break;
+      if (this.#exclusive !== null || this.#failedFrom < Number.POSITIVE_INFINITY || !this.#mayStart(message))
+        break;
       this.#waiting.shift();
       this.#start(message);
     }
@@ -121,7 +123,7 @@ export class ApplyQueue {
       this.#mark(write);
     } else if (message.type === messageType.flush) {
       volume.device.flush((error) => {
-        if (error !== null) this.#fail(volume, 'flush', error);
+        if (error !== null) this.#fail(volume, 'flush', error, 0);
         else if (!this.#isOver) this.#applied.flushed(message.number);
       });
       message.release();
@@ -167,20 +169,19 @@ export class ApplyQueue {
   }
 
   #finish(write: Write, during: string, error: Error | null): void {
-    if (error !== null) {
-      // Stays in flight: it is never counted as written.
-      write.message.release();
-      this.#fail(write.volume, during, error);
-      return;
-    }
     this.#inFlight.splice(this.#inFlight.indexOf(write), 1);
     write.message.release();
-    this.#applied.progressed();
-    this.#pump();
+    if (error === null) {
+      this.#applied.progressed();
+      this.#pump();
+    } else {
+      this.#fail(write.volume, during, error, write.message.number);
+      this.#checkIdle();
+    }
   }
 
-  #fail(volume: Volume, during: string, error: Error): void {
-    this.#hasFailed = true;
+  #fail(volume: Volume, during: string, error: Error, number: number): void {
+    this.#failedFrom = Math.min(this.#failedFrom, number);
     this.#applied.failed(volume, during, error);
   }
 

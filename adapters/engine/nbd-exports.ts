@@ -6,40 +6,47 @@ import { NbdServer } from '../nbd/nbd-server.ts';
 import type { ExportServer } from './ports.ts';
 import { allOf, type Step } from './sequence.ts';
 
-/** Exports over NBD: one server per reign, so that nothing of an earlier one lingers (FAULTS 34). */
+/** Exports over NBD. What was listened on stays open between reigns; then nothing is found there (FAULTS 34). */
 export class NbdExports implements ExportServer {
-  #server: NbdServer | null = null;
+  readonly #server = new NbdServer();
+  readonly #listening = new Set<string>();
   #unixSocket = '';
 
   offer(exports: readonly Export[], unixSocket: string, tcp: Endpoint | null, done: Done): void {
-    const server = new NbdServer();
-    this.#server = server;
     this.#unixSocket = unixSocket;
-    for (const offered of exports) server.offer(offered);
-    const listening: Step[] = [(next) => server.listenUnix(unixSocket, next)];
-    if (tcp !== null) listening.push((next) => server.listenTcp(tcp.host, tcp.port, (error) => next(error)));
-    allOf(listening, done);
+    for (const offered of exports) this.#server.offer(offered);
+    const steps: Step[] = [
+      (next) => this.#listen(unixSocket, (listened) => this.#server.listenUnix(unixSocket, listened), next),
+    ];
+    if (tcp !== null) {
+      const { host, port } = tcp;
+      const listen = (listened: Done) => this.#server.listenTcp(host, port, (error) => listened(error));
+      steps.push((next) => this.#listen(`${host} ${port}`, listen, next));
+    }
+    allOf(steps, done);
   }
 
   withdraw(exports: readonly Export[], done: Done): void {
-    const server = this.#server;
-    this.#server = null;
-    if (server === null) {
-      done(null);
-      return;
-    }
     const withdrawals = exports.map(
       (offered): Step =>
         (next) =>
-          server.withdraw(offered, next),
+          this.#server.withdraw(offered, next),
     );
-    allOf(withdrawals, (error) => {
-      server.close();
-      done(error);
-    });
+    allOf(withdrawals, done);
   }
 
   uri(offered: Export): string {
     return `nbd+unix:///${exportName(offered)}?socket=${this.#unixSocket}`;
+  }
+
+  #listen(at: string, listen: (listened: Done) => void, done: Done): void {
+    if (this.#listening.has(at)) {
+      done(null);
+      return;
+    }
+    listen((error) => {
+      if (error === null) this.#listening.add(at);
+      done(error);
+    });
   }
 }

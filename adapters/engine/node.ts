@@ -346,7 +346,10 @@ export class Node {
           for (const peer of this.peers.values()) source.add(peer, !without.includes(peer.node));
           this.changed();
           // 4. Only now a client may come.
-          this.#options.ports.exports.offer(source.exports, socket, tcp, next);
+          this.#options.ports.exports.offer(source.exports, socket, tcp, (error) => {
+            if (error === null) next(null);
+            else this.#stopServing(source, () => next(error));
+          });
         },
       ],
       done,

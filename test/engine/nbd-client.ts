@@ -59,6 +59,10 @@ export class NbdClient {
   }
 
   #ask(code: number, asked: Parameters<typeof request>[1], length: number, answered: Answered): void {
+    if (this.#socket.destroyed) {
+      answered(null, Buffer.alloc(0));
+      return;
+    }
     this.#cookie += 1n;
     this.#waiting.set(this.#cookie, { length, answered });
     this.#socket.write(request(code, { ...asked, cookie: this.#cookie }));

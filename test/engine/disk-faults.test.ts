@@ -1,0 +1,112 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { monotonicClock } from '../../adapters/engine/real-ports.ts';
+import { FaultDevice, type FaultRule } from '../block/fault-device.ts';
+import { Lab, type NodeUnderTest } from './engine-under-test.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const volumeBytes = 4 * MiB;
+const page = (label: number) => Buffer.alloc(4 * KiB, label);
+
+describe('disks that fail (FAULTS 15, 27, 31)', () => {
+  let lab: Lab;
+  let faults: Map<string, FaultDevice>;
+  beforeEach(() => {
+    lab = new Lab({ writeTimeoutMs: 400 });
+    faults = new Map();
+  });
+  afterEach(async () => {
+    for (const device of faults.values()) device.setRules([]);
+    await lab.close();
+  });
+
+  const options = {
+    volumeBytes,
+    wrap: (device: ConstructorParameters<typeof FaultDevice>[0], path: string) => {
+      const wrapped = new FaultDevice(device, monotonicClock);
+      faults.set(path, wrapped);
+      return wrapped;
+    },
+  };
+  const fault = (node: NodeUnderTest, ...rules: FaultRule[]) => faults.get(node.volumePath)?.setRules(rules);
+  const eio = (operations: FaultRule['operations']): FaultRule => ({
+    operations,
+    fault: { kind: 'error', code: 'EIO' },
+  });
+
+  it('FAULTS 31: the target’s disk fails: it says so durably, never acknowledges; the source goes on alone', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, options);
+    fault(eve, eio(['write']));
+    await adam.write(0, page(1));
+    expect(eve.replica).toMatchObject({ inSync: false, consistent: false, failed: 'EIO' });
+    expect(adam.observations).toContainEqual(
+      expect.objectContaining({ type: 'peer-out-of-sync', peer: 'eve', because: 'failed' }),
+    );
+    expect(eve.observations).toContainEqual(
+      expect.objectContaining({ type: 'disk-failed', during: 'write' }),
+    );
+    expect(await eve.order({ order: 'serve', epoch: 2 })).toMatchObject({ ok: false, code: 'device-failed' });
+    await adam.write(64 * KiB, page(2));
+    expect(adam.peer(eve).status).not.toBe('fully-operational');
+  });
+
+  it('FAULTS 31: the source’s disk fails: EIO to the application, and nothing is acknowledged after it', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, options);
+    await adam.write(0, page(1));
+    fault(adam, eio(['write']));
+    await expect(adam.write(0, page(2))).rejects.toMatchObject({ code: 'EIO' });
+    fault(adam);
+    await expect(adam.write(0, page(3))).rejects.toMatchObject({ code: 'EIO' });
+    expect(adam.replica.failed).toBe('EIO');
+    await adam.until('the news', () => adam.observations.some(({ type }) => type === 'disk-failed'));
+    expect(adam.peer(eve).dirtyRegions).toBeGreaterThan(0);
+  });
+
+  it('FAULTS 31: a failed flush is an error to the application, not a success at the second try', async () => {
+    const [adam] = await lab.mirror({ adam: 'sync', eve: 'sync' }, options);
+    await adam.write(0, page(1));
+    fault(adam, eio(['flush']));
+    await expect(adam.flush()).rejects.toMatchObject({ code: 'EIO' });
+    fault(adam);
+    await expect(adam.flush()).rejects.toMatchObject({ code: 'EIO' });
+  });
+
+  it('FAULTS 27: a target that answers pings but no write is asked to record itself out of sync', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, options);
+    fault(eve, { operations: ['write'], fault: { kind: 'freeze' } });
+    await adam.write(0, page(1));
+    expect(eve.replica.inSync).toBe(false);
+    expect(adam.notices).toContainEqual({ notice: 'stalled', peer: 'eve', because: 'write-timeout' });
+    fault(eve);
+    await adam.inSync(eve);
+    expect(eve.image().equals(adam.image())).toBe(true);
+  });
+
+  it('a flush waits for the disk of an in-sync sync target, not for that of an asynchronous one (I14)', async () => {
+    const [adam, eve, mia] = await lab.mirror({ adam: 'sync', eve: 'sync', mia: 'async' }, options);
+    await adam.write(0, page(1));
+    fault(mia, { operations: ['flush'], fault: { kind: 'freeze' } });
+    await adam.flush();
+    fault(eve, { operations: ['flush'], fault: { kind: 'freeze' } });
+    let isFlushed = false;
+    const flush = adam.flush().then(() => {
+      isFlushed = true;
+    });
+    await eve.until('a flush on its disk', () => (faults.get(eve.volumePath)?.frozenCount ?? 0) > 0);
+    expect(isFlushed).toBe(false);
+    fault(eve);
+    await flush;
+  });
+
+  it('a slow target keeps its writes in order and ends equal', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'async' }, options);
+    fault(eve, { operations: ['write'], fault: { kind: 'delay', ms: 2 } });
+    for (let round = 0; round < 20; round += 1) {
+      await Promise.all(
+        [1, 2, 3, 4].map((at) => adam.write(((round + at) % 5) * 2048, page(round * 4 + at))),
+      );
+    }
+    await adam.until('an empty queue', () => adam.peer(eve).queuedWrites === 0);
+    expect(eve.image().equals(adam.image())).toBe(true);
+  });
+});
