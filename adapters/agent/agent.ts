@@ -6,7 +6,7 @@ import type { EventEnvelope } from '../../domain/envelope.ts';
 import type { Actor } from '../../domain/events.ts';
 import { standing } from '../../domain/react.ts';
 import { reigns } from '../../domain/state.ts';
-import { type NodeName, regionSize, type Tag } from '../../domain/vocabulary.ts';
+import { NodeName, regionSize, type Tag } from '../../domain/vocabulary.ts';
 import { CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
 import type { Damage, Journal, SignedHead } from '../../journal/journal.ts';
 import type { AgentBus } from '../bus/bus.ts';
@@ -37,6 +37,9 @@ export interface AgentPorts {
   readonly wallNow: () => number;
 }
 
+/** A remote clock that is further ahead than this is told of. */
+const clockAheadMsMax = 60_000;
+
 /**
  * One node, wired (DESIGN 1): command → decide → event → journal → replicate; event → state → intents → engine; what
  * the engine and the network show comes back as commands.
@@ -56,6 +59,8 @@ export class Agent {
   readonly #silent = new Set<NodeName>();
   readonly #comparing = new Map<Tag, Promise<void>>();
   #tick: Timer | null = null;
+  readonly #skewed = new Set<NodeName>();
+  #startedAtMs = 0;
   #closed = false;
 
   constructor(options: AgentOptions, ports: AgentPorts) {
@@ -97,6 +102,7 @@ export class Agent {
 
   /** Folds the journal, takes up the bus, and carries out what the state asks of this node. */
   async start(): Promise<void> {
+    this.#startedAtMs = this.#ports.clock.nowMs();
     const { journal, bus } = this.#ports;
     await this.#replay();
     journal.onStored((events) => this.#stored(events));
@@ -159,8 +165,23 @@ export class Agent {
 
   #stored(events: readonly EventEnvelope[]): void {
     const change = this.history.add(events);
+    this.#watchClocks(events);
     this.#exchange.stored(events.filter(({ node }) => node === this.#options.node));
     this.#changed(change);
+  }
+
+  /** DESIGN 2: time is shown and never ordered by, but who shows a wrong one is told of, once until it is right again. */
+  #watchClocks(events: readonly EventEnvelope[]): void {
+    for (const { node, time } of events) {
+      if (node === this.#options.node) continue;
+      const aheadMs = Date.parse(time) - this.#ports.wallNow();
+      const writer = NodeName.parse(node);
+      if (aheadMs <= clockAheadMsMax) this.#skewed.delete(writer);
+      else if (!this.#skewed.has(writer)) {
+        this.#skewed.add(writer);
+        void this.#submit('clock-skewed', { node: writer, aheadMs }, 'engine');
+      }
+    }
   }
 
   #changed(change: Change): void {
@@ -284,7 +305,7 @@ export class Agent {
   async #watchNodes(): Promise<void> {
     const nowMs = this.#ports.clock.nowMs();
     const silence = silenceMs(this.#options);
-    for (const node of this.#liveness.known()) {
+    for (const node of this.#watched(nowMs - this.#startedAtMs > silence)) {
       const heard = this.#liveness.heardBy(node, nowMs, silence).length > 0;
       const journaledAlive = this.history.state.nodes[node]?.alive;
       if (!heard && !this.#silent.has(node)) {
@@ -294,6 +315,13 @@ export class Agent {
         await this.#submit('node-heard', { node, restarted: false }, 'engine');
       }
     }
+  }
+
+  /** Whoever was never heard since this agent began is silent since then. */
+  #watched(isLongEnough: boolean): NodeName[] {
+    const { nodes } = this.history.state;
+    const others = Object.values(nodes).flatMap(({ node }) => (node === this.#options.node ? [] : [node]));
+    return [...new Set([...this.#liveness.known(), ...(isLongEnough ? others : [])])];
   }
 
   async #lost(node: NodeName, silentMs: number): Promise<void> {

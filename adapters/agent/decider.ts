@@ -27,9 +27,11 @@ export function deciderOf(state: ClusterState, command: string, body: Addressed,
         ? nonVictim(resource, body.node, self)
         : (body.node ?? ownerOf(resource, self));
     case 'in-service':
-      return resource?.phase === 'out-of-service'
+      return resource?.phase === 'out-of-service' || isSourceLost(state, resource)
         ? (body.node ?? ownerOf(resource, self))
         : ownerOf(resource, self);
+    case 'switchover':
+      return isSourceLost(state, resource) ? self : ownerOf(resource, self);
     case 'confirm-failover':
       return resource?.confirmation?.candidate ?? self;
     case 'resolve-split-brain':
@@ -39,6 +41,12 @@ export function deciderOf(state: ClusterState, command: string, body: Addressed,
     default:
       return ownerOf(resource, self);
   }
+}
+
+/** Then its agent cannot say what would be allowed instead: another one does. */
+function isSourceLost(state: ClusterState, resource: ResourceState | undefined): boolean {
+  const source = resource && sourceOf(resource);
+  return source != null && state.nodes[source]?.alive === false;
 }
 
 /** The source's agent or, out of service, the last owner's. */

@@ -90,7 +90,7 @@ function servingFact(status: EngineStatus | null, node: NodeName): Pick<Facts, '
   return { serving: replica?.serving ? { node, epoch: replica.epoch } : null };
 }
 
-/** A last owner that goes in service needs the promise of every other replica's node first (rule 9). */
+/** Whoever goes in service while nobody serves needs the promises of the other replicas' nodes first (rules 7 and 9). */
 async function toGoInService(
   context: AgentContext,
   resource: ResourceState,
@@ -98,7 +98,8 @@ async function toGoInService(
 ): Promise<Partial<Facts>> {
   const replicas = await askReplicas(context, resource);
   const owner = resource.lastOwner?.node;
-  if (owner !== context.options.node || (node !== undefined && node !== owner)) return { replicas };
+  if (resource.phase === 'in-service' && owner !== context.options.node) return { replicas };
+  if ((node ?? owner) !== context.options.node) return { replicas };
   const records = Object.values(replicas).flatMap(({ epoch, promised }) => [epoch, promised]);
   const epoch = 1 + Math.max(highestEpoch(resource), ...records);
   return { replicas, promises: { epoch, answers: await collectPromises(context, resource, epoch) } };

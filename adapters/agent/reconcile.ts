@@ -235,6 +235,8 @@ export class Reconciler {
       await this.#context.submit('return', { tag }, 'policy');
       return false;
     }
+    // The survivor of a conflict goes on at a new epoch, which the others can follow: clients come back to new exports.
+    if (status.replica.serving) await this.#leave(tag);
     await engines.order(tag, {
       order: 'serve',
       epoch,
