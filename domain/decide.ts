@@ -1,5 +1,5 @@
 import type { Command, CommandName } from './commands.ts';
-import { type CommandOf, tagOf } from './commands.ts';
+import { type CommandOf, isOperatorCommand, tagOf } from './commands.ts';
 import type { Loss, NewEvent } from './events.ts';
 import type { Facts } from './facts.ts';
 import { acceptanceToken, lossOf } from './loss.ts';
@@ -7,7 +7,7 @@ import { outcomeOf } from './outcomes.ts';
 import { type Refusal, refuse } from './refusals.ts';
 import { machineAllows } from './resource-machine.ts';
 import { refusalOf } from './rules.ts';
-import type { ClusterState } from './state.ts';
+import { asSeenBy, type ClusterState } from './state.ts';
 
 /** What became of a command: events to journal, or a refusal that changes nothing. */
 export type Decision =
@@ -45,7 +45,9 @@ const withoutMachine: ReadonlySet<CommandName> = new Set<CommandName>([
  */
 export function decide(state: ClusterState, command: Command, facts: Facts): Decision {
   const tag = tagOf(command);
-  const resource = tag === null ? undefined : state.resources[tag];
+  const known = tag === null ? undefined : state.resources[tag];
+  // What an engine or a policy says of one of two rivals is about its own.
+  const resource = known && !isOperatorCommand(command.command) ? asSeenBy(known, facts.self) : known;
 
   // 1. The rules, in their order.
   const refusal = refusalOf({ state, resource, command, facts });

@@ -39,7 +39,9 @@ export function apply(state: ClusterState, event: AnyEvent): void {
   const recipe = resourceRecipes[event.type as keyof typeof resourceRecipes] as
     | ResourceRecipe<EventType>
     | undefined;
-  if (!recipe) return;
+  // What was deleted stays so, unless somebody took over who did not know.
+  const isOver = resource.phase === 'deleted' && event.type !== 'resource.entered-service';
+  if (!recipe || isOver) return;
   recipe(rivalOf(resource, event) ?? resource, event, state);
   if (!leavesVersion.has(event.type)) resource.version = event.id;
 }

@@ -30,12 +30,14 @@ export interface Facts {
 
 export interface PromiseFacts {
   readonly epoch: number;
-  readonly answers: readonly {
-    readonly node: NodeName;
-    readonly answer: 'promised' | 'source-alive' | 'promised-other' | 'unreachable' | 'refused';
-    readonly outOfSync: boolean;
-    readonly highestEpoch: number;
-  }[];
+  readonly answers: readonly PromiseAnswer[];
+}
+
+export interface PromiseAnswer {
+  readonly node: NodeName;
+  readonly answer: 'promised' | 'source-alive' | 'promised-other' | 'unreachable' | 'refused';
+  readonly outOfSync: boolean;
+  readonly highestEpoch: number;
 }
 
 export interface PathFact {

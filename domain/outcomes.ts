@@ -1,5 +1,5 @@
 import type { CommandName, CommandOf } from './commands.ts';
-import type { NewEvent } from './events.ts';
+import { event, type NewEvent } from './events.ts';
 import type { Facts } from './facts.ts';
 import { settleConflict, superseded } from './outcomes/conflict.ts';
 import { localFailure, localRecoveryEnded } from './outcomes/local-failure.ts';
@@ -72,8 +72,16 @@ export function outcomeOf(
   const noting = noted[command.command] as
     | ((command: CommandOf<CommandName>, facts: Facts) => NewEvent)
     | undefined;
-  if (noting) return [noting(command, facts)];
+  if (noting) return [noting(command, facts), ...followsAgain(command, resource)];
   const outcome = outcomes[command.command] as Outcome<CommandName> | undefined;
   if (!outcome || !resource) return [];
   return outcome({ state, resource, command, facts });
+}
+
+/** Whoever follows a source again can tell what became of its own reign (rule 7). */
+function followsAgain(command: CommandOf<CommandName>, resource: ResourceState | undefined): NewEvent[] {
+  if (command.command !== 'peer-connected' && command.command !== 'resync-started') return [];
+  const { source, target } = command;
+  if (!resource?.replicas[target]?.dataCorrupt || resource.mirrors[target]?.source !== source) return [];
+  return [event('data-corrupt.cleared', resource.tag, { node: target, by: 'taken-over' })];
 }

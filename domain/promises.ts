@@ -1,5 +1,5 @@
-import type { Facts } from './facts.ts';
-import { highestEpoch, type ResourceState, replicaNodes } from './state.ts';
+import type { Facts, PromiseAnswer } from './facts.ts';
+import { highestEpoch, type ResourceState, replicaNodes, sourceOf } from './state.ts';
 import type { NodeName } from './vocabulary.ts';
 
 /** The epoch that the next source takes: 1 + the highest served or promised that the decider knows of. */
@@ -9,17 +9,45 @@ export function nextEpoch(resource: ResourceState, facts: Facts): number {
   return 1 + Math.max(highestEpoch(resource), ...answers, ...records);
 }
 
-/** Rules 7 and 9: the targets whose word a returning last owner lacks. */
+/** Rule 9: the nodes whose word a returning last owner lacks. */
 export function missingPromises(resource: ResourceState, facts: Facts): NodeName[] {
-  const asked = facts.promises;
+  if (mustRenew(resource, facts.self)) return [];
+  const { promises } = facts;
   return replicaNodes(resource).filter((node) => {
     if (node === resource.lastOwner?.node) return false;
-    if (resource.replicas[node]?.knowsOutOfSync) return false;
-    const answer = asked?.answers.find((candidate) => candidate.node === node);
-    return !(
-      answer &&
-      asked &&
-      (answer.outOfSync || (answer.answer === 'promised' && answer.highestEpoch <= asked.epoch))
-    );
+    const answer = promises?.answers.find((candidate) => candidate.node === node);
+    if (promises && answer && speaksAgainst(answer, promises.epoch)) return true;
+    if (answer?.answer === 'promised' || answer?.outOfSync) return false;
+    return resource.replicas[node]?.knowsOutOfSync !== true;
   });
+}
+
+/** Rule 7: it hears the source, promised another, or knows of a higher epoch. */
+function speaksAgainst({ answer, highestEpoch }: PromiseAnswer, epoch: number): boolean {
+  return answer === 'source-alive' || answer === 'promised-other' || highestEpoch > epoch;
+}
+
+/** Why a candidate that has asked everybody does not enter service; undefined where it does. */
+export function obstacle(
+  resource: ResourceState,
+  asked: { readonly epoch: number; readonly answers: readonly PromiseAnswer[] },
+  self: NodeName,
+): { readonly code: 'source-alive' | 'stale-command'; readonly text: string } | undefined {
+  const heard = asked.answers.find(({ answer }) => answer === 'source-alive');
+  if (heard) return { code: 'source-alive', text: `${heard.node} still hears ${resource.takeover?.lost}` };
+  const other = asked.answers.find(
+    (answer) => answer.answer === 'refused' || speaksAgainst(answer, asked.epoch),
+  );
+  if (other)
+    return { code: 'stale-command', text: `${other.node} has promised another, or follows a later epoch` };
+  const own = resource.promises[self];
+  return own && own.epoch >= asked.epoch && own.candidate !== self
+    ? { code: 'stale-command', text: `${self} itself has promised epoch ${own.epoch} to ${own.candidate}` }
+    : undefined;
+}
+
+/** The survivor of a conflict whose reign is not the latest: the others follow it only at an epoch above theirs. */
+export function mustRenew(resource: ResourceState, node: NodeName): boolean {
+  const reign = sourceOf(resource) === node ? resource.reigns[0] : undefined;
+  return resource.phase === 'in-service' && reign !== undefined && reign.epoch < resource.epoch;
 }

@@ -1,7 +1,16 @@
 import { takeoverOrder, whyNotEligible } from './eligibility.ts';
 import type { EndpointOf, VolumeOf } from './events.ts';
+import { mustRenew } from './promises.ts';
 import { settingOf } from './settings.ts';
-import { type ClusterState, modeOf, type ResourceState, reigns, replicaNodes, sourceOf } from './state.ts';
+import {
+  asSeenBy,
+  type ClusterState,
+  modeOf,
+  type ResourceState,
+  reigns,
+  replicaNodes,
+  sourceOf,
+} from './state.ts';
 import type { Mode, NodeName, Tag } from './vocabulary.ts';
 
 /**
@@ -83,11 +92,13 @@ function tagsOf(before: ClusterState, after: ClusterState): string[] {
 }
 
 function hasReplica(resource: ResourceState | undefined, self: NodeName): boolean {
-  return resource !== undefined && resource.phase !== 'deleted' && resource.replicas[self] !== undefined;
+  if (resource === undefined || resource.phase === 'deleted') return false;
+  return asSeenBy(resource, self).replicas[self] !== undefined;
 }
 
 /** Everything a node owes to a resource, in the order in which it is done. */
-export function standing(state: ClusterState, resource: ResourceState | undefined, self: NodeName): Intent[] {
+export function standing(state: ClusterState, known: ResourceState | undefined, self: NodeName): Intent[] {
+  const resource = known && asSeenBy(known, self);
   if (!resource || !hasReplica(resource, self)) return [];
   return [
     ...opened(state, resource, self),
@@ -156,26 +167,26 @@ function transition(state: ClusterState, resource: ResourceState, self: NodeName
       const { switchover, left } = resource;
       if (switchover?.from === self && reigns(resource, self))
         return [{ do: 'hand-over', tag, to: switchover.to, epoch: switchover.epoch }];
-      return left?.handedTo?.node === self ? [{ do: 'propose', tag, command: 'take-handover' }] : [];
+      if (left?.handedTo?.node === self) return [{ do: 'propose', tag, command: 'take-handover' }];
+      return left === null && lostSource(state, resource) ? failover(state, resource, self) : [];
     }
     case 'failing-over': {
       const { takeover } = resource;
       return takeover?.candidate === self
         ? [{ do: 'collect-promises', tag, epoch: takeover.epoch, lost: takeover.lost }]
-        : [];
+        : failoverAfter(state, resource, takeover?.candidate, self);
     }
     case 'awaiting-confirmation': {
       const { confirmation } = resource;
       return confirmation?.candidate === self
         ? [{ do: 'await-confirmation', tag, seconds: confirmation.seconds }]
-        : [];
+        : failoverAfter(state, resource, confirmation?.candidate, self);
     }
     case 'conflicted':
       return reigns(resource, self) && resource.rivals.length === 0 ? [compare(resource, self)] : [];
     case 'in-service':
-      return lostSource(state, resource) && isNextInLine(state, resource, self)
-        ? [{ do: 'propose', tag, command: 'failover' }]
-        : recovery(resource, self);
+      if (mustRenew(resource, self)) return [{ do: 'propose', tag, command: 'return' }];
+      return lostSource(state, resource) ? failover(state, resource, self) : recovery(resource, self);
     case 'out-of-service': {
       const why = resource.left?.why;
       if (
@@ -184,9 +195,7 @@ function transition(state: ClusterState, resource: ResourceState, self: NodeName
       ) {
         return [{ do: 'propose', tag, command: 'return' }];
       }
-      return why === 'local-failure' && isNextInLine(state, resource, self)
-        ? [{ do: 'propose', tag, command: 'failover' }]
-        : recovery(resource, self);
+      return why === 'local-failure' ? failover(state, resource, self) : recovery(resource, self);
     }
     case 'blocked':
     case 'split-brain':
@@ -195,6 +204,24 @@ function transition(state: ClusterState, resource: ResourceState, self: NodeName
     default:
       return phase satisfies never;
   }
+}
+
+function failover(state: ClusterState, resource: ResourceState, self: NodeName): Intent[] {
+  return isNextInLine(state, resource, self)
+    ? [{ do: 'propose', tag: resource.tag, command: 'failover' }]
+    : [];
+}
+
+/** The next one takes over where the one that had begun to is lost too (rule 7, cascading). */
+function failoverAfter(
+  state: ClusterState,
+  resource: ResourceState,
+  candidate: NodeName | undefined,
+  self: NodeName,
+): Intent[] {
+  return candidate !== undefined && state.nodes[candidate]?.alive === false
+    ? failover(state, resource, self)
+    : [];
 }
 
 function compare(resource: ResourceState, self: NodeName): Intent {

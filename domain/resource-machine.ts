@@ -1,9 +1,10 @@
 import { setup } from 'xstate';
 import type { Command, CommandName } from './commands.ts';
+import { candidates } from './eligibility.ts';
 import type { Facts } from './facts.ts';
-import { missingPromises } from './promises.ts';
+import { missingPromises, obstacle } from './promises.ts';
 import { refusalOf } from './rules.ts';
-import { confirmationSeconds, settingOf } from './settings.ts';
+import { confirmation, settingOf } from './settings.ts';
 import { type ClusterState, type Phase, type ResourceState, reigns, sourceOf } from './state.ts';
 
 /**
@@ -29,17 +30,22 @@ interface Asked {
 const allowed = ({ context, event }: Asked) =>
   refusalOf({ ...context, command: event.command }) === undefined;
 
-function mustConfirm({ context, event }: Asked): boolean {
+/** Rule 14: what a failover waits for; undefined where it does not wait. */
+function wait({ context, event }: Asked) {
   const { state, resource, facts } = context;
-  if (!resource) return false;
-  const candidate = 'node' in event.command && event.command.node ? event.command.node : facts.self;
-  const lost = sourceOf(resource) ?? resource.lastOwner?.node;
-  return lost !== undefined && (confirmationSeconds(state.settings, resource.tag, lost, candidate) ?? 0) > 0;
+  if (!resource || event.command.command !== 'failover') return undefined;
+  const candidate = event.command.node ?? candidates(resource, facts)[0] ?? facts.self;
+  const lost = sourceOf(resource) ?? resource.lastOwner?.node ?? candidate;
+  return confirmation(state.settings, resource.tag, lost, candidate);
 }
 
 const guards = {
   allowed,
-  mustConfirm: (asked: Asked) => allowed(asked) && mustConfirm(asked),
+  mustConfirm: (asked: Asked) => allowed(asked) && (wait(asked)?.seconds ?? 0) > 0,
+  blocksAtOnce: (asked: Asked) => {
+    const waits = wait(asked);
+    return allowed(asked) && waits?.seconds === 0 && waits.default === 'block';
+  },
   missesPromises: (asked: Asked) =>
     allowed(asked) &&
     asked.context.resource !== undefined &&
@@ -51,8 +57,9 @@ const guards = {
       : asked.context.resource?.confirmation?.default === 'block'),
   allPromised: (asked: Asked) =>
     allowed(asked) &&
+    asked.context.resource !== undefined &&
     asked.event.command.command === 'promises-collected' &&
-    asked.event.command.answers.every(({ answer }) => answer === 'promised' || answer === 'unreachable'),
+    obstacle(asked.context.resource, asked.event.command, asked.context.facts.self) === undefined,
   recovered: (asked: Asked) =>
     allowed(asked) &&
     asked.event.command.command === 'local-recovery-ended' &&
@@ -102,8 +109,8 @@ const confirmed = [
 
 const failsOver = [
   { target: 'awaiting-confirmation', guard: 'mustConfirm' },
+  { target: 'blocked', guard: 'blocksAtOnce' },
   { target: 'failing-over', guard: 'allowed' },
-  { target: 'blocked', guard: 'allowed' },
 ] as const;
 
 function recovery<P extends Phase>(phase: P) {
@@ -156,6 +163,7 @@ export const resourceMachine = setup({
         promise: stay('switching-over'),
         'handed-over': stay('switching-over'),
         'switchover-stopped': { target: 'in-service', guard: 'allowed' },
+        failover: failsOver,
         'take-handover': { target: 'in-service', guard: 'allowed' },
         return: returns,
         'force-online': { target: 'in-service', guard: 'allowed' },
@@ -168,6 +176,7 @@ export const resourceMachine = setup({
         ...noted('awaiting-confirmation'),
         'confirm-failover': confirmed,
         'confirmation-timed-out': confirmed,
+        failover: failsOver,
         promise: stay('awaiting-confirmation'),
         'force-online': { target: 'in-service', guard: 'allowed' },
         return: returns,
@@ -183,6 +192,7 @@ export const resourceMachine = setup({
           { target: 'in-service', guard: 'served' },
           { target: 'out-of-service', guard: 'allowed' },
         ],
+        failover: failsOver,
         promise: stay('failing-over'),
         'force-online': { target: 'in-service', guard: 'allowed' },
         return: returns,

@@ -104,7 +104,14 @@ const rulesOf: RulesByCommand = {
     deviceInUse,
   ],
   failover: [
-    inPhases('in-service', 'out-of-service', 'blocked'),
+    inPhases(
+      'in-service',
+      'out-of-service',
+      'blocked',
+      'switching-over',
+      'awaiting-confirmation',
+      'failing-over',
+    ),
     failoverSource,
     failoverCandidate,
     bestCandidate,

@@ -89,13 +89,15 @@ export function settingOf<K extends SettingKey>(
   return (settingDefaults as Partial<{ [P in SettingKey]: unknown }>)[key] as SettingValue<K> | undefined;
 }
 
-/** Rule 14: seconds that a failover from `lost` to `taker` waits; undefined where it does not. */
-export function confirmationSeconds(
+/** Rule 14: how long a failover waits to be confirmed, and what happens without; undefined where it does not wait. */
+export function confirmation(
   settings: Settings,
   tag: string,
   lost: string,
   taker: string,
-): number | undefined {
-  const value = settingOf(settings, { tag, node: taker, peer: lost }, 'confirm-failover');
-  return typeof value === 'number' ? value : undefined;
+): { readonly seconds: number; readonly default: 'proceed' | 'block' } | undefined {
+  const scope = { tag, node: taker, peer: lost };
+  const seconds = settingOf(settings, scope, 'confirm-failover');
+  if (typeof seconds !== 'number') return undefined;
+  return { seconds, default: settingOf(settings, scope, 'confirm-failover-default') ?? 'proceed' };
 }

@@ -169,6 +169,11 @@ export function reigns(resource: ResourceState, node: NodeName): boolean {
   return resource.reigns.some((reign) => reign.node === node);
 }
 
+/** Of two resources of one tag (rule 1) the one that the node has a replica of. */
+export function asSeenBy(resource: ResourceState, node: NodeName): ResourceState {
+  return resource.rivals.find(({ replicas }) => replicas[node] !== undefined) ?? resource;
+}
+
 export function replicaNodes(resource: ResourceState): NodeName[] {
   return Object.values(resource.replicas).map(({ node }) => node);
 }

@@ -54,3 +54,9 @@ export function interrupt(mirror: MirrorState): void {
   mirror.lastResync = { kind: mirror.resync.kind, bytes: mirror.resync.bytes, result: 'interrupted' };
   mirror.resync = null;
 }
+
+/** Nobody feeds it any more: what is left of it goes on when somebody serves again (rule 5). */
+export function stopResync(mirror: MirrorState): void {
+  if (mirror.status === 'resyncing') mirror.status = 'out-of-sync';
+  interrupt(mirror);
+}

@@ -8,7 +8,16 @@ export type ResourceRecipe<T extends EventType> = (
   event: Of<T>,
   state: ClusterState,
 ) => void;
+
+/** Concurrent knowledge: only a failover of the node that is the source, or was the last one, concerns anybody. */
+export function isFailoverOf(resource: ResourceState, lost: string | null): boolean {
+  if (resource.reigns.length > 1) return false;
+  return lost === (resource.reigns[0] ?? resource.lastOwner)?.node;
+}
+
+/** The device of the reign that serves, and of no other. */
 export function serving(resource: ResourceState, device: ResourceState['device']): void {
+  if (resource.reigns.length !== 1) return;
   resource.device = device;
   resource.entering = null;
 }

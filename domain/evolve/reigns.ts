@@ -1,19 +1,22 @@
 import type { DomainEvent } from '../events.ts';
 import type { ResourceState } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
-import { setData } from './mirrors.ts';
+import { setData, stopResync } from './mirrors.ts';
 import { mirrorOf } from './newborn.ts';
 import { endTransitions, type Of, setPhase } from './recipe.ts';
 
 export function enterService(resource: ResourceState, event: Of<'resource.entered-service'>): void {
   const { node, epoch, after, why } = event.data;
+  if (!resource.replicas[node]) return;
   const known = resource.lastOwner;
   const follows =
     (after?.node ?? null) === (known?.node ?? null) && (after?.epoch ?? 0) === (known?.epoch ?? 0);
   // Whoever follows a reign that is no longer the last one had not seen the one in between.
-  if (!follows && resource.reigns.length > 0 && !resource.reigns.some((reign) => reign.node === node)) {
+  const others = resource.reigns.filter((reign) => reign.node !== node);
+  if (others.length > 0 && (!follows || resource.reigns.length > 1)) {
     endTransitions(resource);
-    resource.reigns.push({ node, epoch });
+    resource.entering = null;
+    resource.reigns = [...others, { node, epoch }];
     resource.epoch = Math.max(resource.epoch, epoch);
     resource.device = [];
     setPhase(resource, 'conflicted', event.id);
@@ -24,7 +27,11 @@ export function enterService(resource: ResourceState, event: Of<'resource.entere
     why,
     from: why === 'switchover' || why === 'failover' ? (known?.node ?? null) : null,
     command:
-      (why === 'switchover' ? resource.switchover?.command : resource.takeover?.command) ?? event.command,
+      (why === 'switchover'
+        ? resource.switchover?.command
+        : why === 'failover'
+          ? resource.takeover?.command
+          : null) ?? event.command,
   };
   endTransitions(resource);
   resource.epoch = Math.max(resource.epoch, epoch);
@@ -78,6 +85,7 @@ export function leaveService(resource: ResourceState, event: Of<'resource.left-s
   resource.device = [];
   resource.entering = null;
   resource.left = { why, handedTo };
+  for (const mirror of Object.values(resource.mirrors)) stopResync(mirror);
   if (resource.phase === 'switching-over') {
     resource.because = event.id;
     return;

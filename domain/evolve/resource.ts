@@ -3,7 +3,7 @@ import type { ResourceState } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
 import { inSyncAgain, interrupt, onMirror, setData } from './mirrors.ts';
 import { mirrorOf, replicaOf } from './newborn.ts';
-import { endTransitions, type ResourceRecipe, serving, setPhase } from './recipe.ts';
+import { endTransitions, isFailoverOf, type ResourceRecipe, serving, setPhase } from './recipe.ts';
 import { enterService, leaveService, settle } from './reigns.ts';
 
 export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
@@ -12,6 +12,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     const { data } = event;
     resource.replicas[data.node] = replicaOf({
       ...data,
+      priority: freePriority(resource, data.node, data.priority),
       pairs: { ...data.pairs },
       data: 'inconsistent',
       because: event.id,
@@ -25,12 +26,16 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     }
   },
   'resource.unextended': (resource, { data }) => {
+    if (resource.reigns.some(({ node }) => node === data.node)) return;
     delete resource.replicas[data.node];
     delete resource.mirrors[data.node];
     delete resource.promises[data.node];
+    for (const { source, target } of Object.values(resource.mirrors))
+      if (source === data.node) delete resource.mirrors[target];
   },
-  'resource.deleted': (resource, { id, data }, state) => {
+  'resource.deleted': (resource, { id, node, data }, state) => {
     const rivals = resource.rivals.filter((rival) => rival.id !== data.created);
+    if (resource.id !== data.created && rivals.length === resource.rivals.length) return;
     const survivor = resource.id === data.created ? rivals.shift() : resource;
     if (survivor && resource.rivals.length > 0) {
       survivor.rivals = rivals;
@@ -41,8 +46,11 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
       state.resources[resource.tag] = survivor;
       return;
     }
+    // Another took over that the deleting node did not know of: it serves on.
+    if (resource.reigns.length > 0 && resource.reigns.every((reign) => reign.node !== node)) return;
     resource.reigns = [];
     resource.device = [];
+    resource.entering = null;
     resource.mirrors = {};
     endTransitions(resource);
     setPhase(resource, 'deleted', id);
@@ -58,7 +66,8 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     if (key === 'allow-async') resource.allowAsync = value === true;
     const replica = node === null ? undefined : resource.replicas[node];
     if (!replica) return;
-    if (key === 'priority' && typeof value === 'number') replica.priority = value;
+    if (key === 'priority' && typeof value === 'number')
+      replica.priority = freePriority(resource, replica.node, value);
     if (key === 'mode' && peer !== null) {
       const other = resource.replicas[peer];
       if (other) delete other.pairs[replica.node];
@@ -155,6 +164,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     if (replica) replica.generation = event.data.generation;
   }),
   'switchover.started': (resource, { id, data, command }) => {
+    if (resource.phase !== 'in-service' || resource.reigns[0]?.node !== data.from) return;
     resource.switchover = { ...data, command };
     setPhase(resource, 'switching-over', id);
   },
@@ -166,23 +176,23 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   },
   'failover.started': (resource, { id, data, command }) => {
     const { lost, candidate, epoch } = data;
+    if (!isFailoverOf(resource, lost)) return;
     endTransitions(resource);
     resource.takeover = { lost, candidate, epoch, command };
     setPhase(resource, 'failing-over', id);
   },
   'failover.confirmation-requested': (resource, { id, data, command }) => {
+    if (!isFailoverOf(resource, data.lost)) return;
     endTransitions(resource);
     resource.confirmation = { ...data, command };
     setPhase(resource, 'awaiting-confirmation', id);
-  },
-  'failover.confirmed': (resource) => {
-    resource.confirmation = null;
   },
   'failover.completed': (resource, { data }) => serving(resource, data.device),
   'failover.blocked': (resource, { id, data }) => {
     // A candidate that gives way says nothing about the one that goes on.
     if (resource.takeover && data.candidate !== null && resource.takeover.candidate !== data.candidate)
       return;
+    if (!isFailoverOf(resource, data.lost)) return;
     endTransitions(resource);
     if (data.code !== 'failover-not-confirmed' && data.code !== 'local-recovery-failed') {
       setPhase(resource, resource.reigns.length > 0 ? 'in-service' : 'out-of-service', id);
@@ -215,6 +225,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   },
   'split-brain.resolved': (resource, event) => {
     const { victim, survivor } = event.data;
+    if (resource.reigns.length < 2 || !resource.reigns.some(({ node }) => node === survivor)) return;
     settle(resource, survivor, event);
     setData(resource, victim, 'outdated', event);
     const replica = resource.replicas[victim];
@@ -275,4 +286,16 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
 
 export function lastSource(resource: ResourceState): NodeName | null {
   return resource.reigns[0]?.node ?? resource.lastOwner?.node ?? null;
+}
+
+/** Two that did not know of each other may have given one number away: the later one in order takes the next. */
+function freePriority(resource: ResourceState, node: NodeName, asked: number): number {
+  const taken = new Set(
+    Object.values(resource.replicas)
+      .filter((replica) => replica.node !== node)
+      .map(({ priority }) => priority),
+  );
+  let free = asked;
+  while (taken.has(free)) free += 1;
+  return free;
 }

@@ -1,6 +1,6 @@
 import { event } from '../events.ts';
 import { settingOf } from '../settings.ts';
-import type { Outcome } from './outcome.ts';
+import { abandoned, type Outcome } from './outcome.ts';
 
 export const localFailure: Outcome<'local-failure'> = ({ resource, command, facts }) => [
   event('local-recovery.started', resource.tag, { node: facts.self, what: command.what }),
@@ -35,6 +35,7 @@ export const localRecoveryEnded: Outcome<'local-recovery-ended'> = ({ state, res
       ]
     : [
         failed,
+        ...abandoned(state, resource, text),
         event('resource.left-service', resource.tag, {
           node: self,
           epoch: reign.epoch,

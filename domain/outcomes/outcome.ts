@@ -31,19 +31,42 @@ export function enter(resource: ResourceState, node: NodeName, epoch: number, wh
     after: resource.lastOwner && { ...resource.lastOwner },
   });
 }
+export const failed = (
+  { id, digest }: { id: string; digest: string },
+  resource: ResourceState,
+  why: string,
+): NewEvent => event('command.failed', resource.tag, { commandId: id, digest, why }, id);
+
+/** Ends a command that an earlier event began, where it is still running. */
 export function failedCommand(
   state: ClusterState,
   id: string | null,
   resource: ResourceState,
   why: string,
 ): NewEvent[] {
-  if (id === null || state.commands[id]?.outcome !== 'running') return [];
+  const running = id === null ? undefined : state.commands[id];
+  if (id === null || running?.outcome !== 'running') return [];
+  return [failed({ id, digest: running.digest }, resource, why)];
+}
+
+/** What was under way ends here: each accepted command has exactly one terminal event (I11). */
+export function abandoned(state: ClusterState, resource: ResourceState, why: string): NewEvent[] {
+  const { tag, switchover, takeover, confirmation, entering, left } = resource;
+  const commands = [switchover, takeover, confirmation, entering].flatMap((plan) =>
+    plan?.command == null ? [] : [plan.command],
+  );
+  const step = left?.handedTo ? 5 : 2;
   return [
-    event(
-      'command.failed',
-      resource.tag,
-      { commandId: id, digest: state.commands[id]?.digest ?? '', why },
-      id,
-    ),
+    ...(switchover
+      ? [
+          event(
+            'switchover.failed',
+            tag,
+            { from: switchover.from, to: switchover.to, epoch: switchover.epoch, step, why },
+            switchover.command,
+          ),
+        ]
+      : []),
+    ...[...new Set(commands)].flatMap((command) => failedCommand(state, command, resource, why)),
   ];
 }

@@ -5,7 +5,7 @@ import { lossOf } from '../loss.ts';
 import { missingPromises, nextEpoch } from '../promises.ts';
 import { type ResourceState, sourceOf } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
-import { completed, enter, failedCommand, type Outcome } from './outcome.ts';
+import { abandoned, completed, enter, failedCommand, type Outcome } from './outcome.ts';
 
 export const inService: Outcome<'in-service'> = (allowed) => {
   const { resource, command, facts } = allowed;
@@ -44,12 +44,13 @@ export const switchover: Outcome<'switchover'> = ({ resource, command, facts }) 
   startSwitchover(resource, command.node, facts);
 
 export const outOfService: Outcome<'out-of-service'> = (allowed) => {
-  const { resource, command, facts } = allowed;
+  const { state, resource, command, facts } = allowed;
   if (resource.phase === 'split-brain' && command.node !== undefined)
     return resolve(resource, command.node, facts, command);
   const reign = resource.reigns.find(({ node }) => node === (command.node ?? sourceOf(resource)));
   if (!reign) return [];
   return [
+    ...abandoned(state, resource, `${resource.tag} was taken out of service`),
     event('resource.left-service', resource.tag, {
       node: reign.node,
       epoch: reign.epoch,
@@ -60,7 +61,7 @@ export const outOfService: Outcome<'out-of-service'> = (allowed) => {
   ];
 };
 
-export const forceOnline: Outcome<'force-online'> = ({ resource, command, facts }) => {
+export const forceOnline: Outcome<'force-online'> = ({ state, resource, command, facts }) => {
   const { node } = command;
   const epoch = nextEpoch(resource, facts);
   const lost = lossOf(resource, command, facts) ?? {
@@ -70,6 +71,7 @@ export const forceOnline: Outcome<'force-online'> = ({ resource, command, facts 
     since: null,
   };
   return [
+    ...abandoned(state, resource, `${node} was forced online`),
     event('resource.forced-online', resource.tag, { node, epoch, lost }),
     ...(resource.replicas[node]?.dataCorrupt
       ? [event('data-corrupt.cleared', resource.tag, { node, by: 'forced' })]
@@ -96,13 +98,19 @@ export function resolve(
 }
 
 /** Rule 9: it serves with a new epoch, or flags itself and stays out of service. */
-export const returnToService: Outcome<'return'> = ({ resource, facts }) => {
+export const returnToService: Outcome<'return'> = ({ state, resource, facts }) => {
   const { self } = facts;
   const missing = missingPromises(resource, facts);
-  if (missing.length === 0) return goInService(resource, self, facts, 'returned');
+  if (missing.length === 0) {
+    const why = `${self} went in service again`;
+    return [...abandoned(state, resource, why), ...goInService(resource, self, facts, 'returned')];
+  }
   const reign = resource.reigns.find(({ node }) => node === self);
+  const isTakenOver = hearsAnotherSource(facts);
   return [
-    ...(resource.replicas[self]?.dataCorrupt
+    ...abandoned(state, resource, `${self} left service and cannot tell whether another took over`),
+    // Who is told that another serves can tell (rule 7): it only has not read that history yet.
+    ...(resource.replicas[self]?.dataCorrupt || isTakenOver
       ? []
       : [event('data-corrupt.flagged', resource.tag, { node: self, missing })]),
     ...(reign
@@ -110,13 +118,16 @@ export const returnToService: Outcome<'return'> = ({ resource, facts }) => {
           event('resource.left-service', resource.tag, {
             node: self,
             epoch: reign.epoch,
-            why: 'cannot-tell',
+            why: isTakenOver ? 'taken-over' : 'cannot-tell',
             handedTo: null,
           }),
         ]
       : []),
   ];
 };
+
+const hearsAnotherSource = ({ promises }: Facts) =>
+  promises?.answers.some(({ answer }) => answer === 'source-alive') === true;
 
 export const handedOver: Outcome<'handed-over'> = ({ resource, command, facts }) => {
   const reign = resource.reigns.find(({ node }) => node === facts.self);

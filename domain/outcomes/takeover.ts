@@ -1,43 +1,33 @@
 import { candidates, takeoverOrder } from '../eligibility.ts';
 import { event, type NewEvent } from '../events.ts';
 import type { Facts } from '../facts.ts';
-import { nextEpoch } from '../promises.ts';
-import { confirmationSeconds, settingOf } from '../settings.ts';
+import { nextEpoch, obstacle } from '../promises.ts';
+import { confirmation } from '../settings.ts';
 import { type ClusterState, type ResourceState, sourceOf } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
-import { completed, enter, failedCommand, type Outcome } from './outcome.ts';
+import { abandoned, completed, enter, failed, failedCommand, type Outcome } from './outcome.ts';
 
-export const failover: Outcome<'failover'> = (allowed) => {
-  const { state, resource, command, facts } = allowed;
+export const failover: Outcome<'failover'> = ({ state, resource, command, facts }) => {
   const candidate = command.node ?? candidates(resource, facts)[0] ?? facts.self;
   const lost = sourceOf(resource) ?? resource.lastOwner?.node ?? candidate;
-  const seconds = confirmationSeconds(state.settings, resource.tag, lost, candidate);
-  if (seconds === undefined) return [startFailover(resource, lost, candidate, facts)];
-  const byDefault =
-    settingOf(
-      state.settings,
-      { tag: resource.tag, node: candidate, peer: lost },
-      'confirm-failover-default',
-    ) ?? 'proceed';
-  if (seconds > 0) {
-    return [
-      event('failover.confirmation-requested', resource.tag, {
-        lost,
-        candidate,
-        seconds,
-        default: byDefault,
-      }),
-    ];
+  const given = abandoned(state, resource, `${lost} is lost, and ${candidate} takes over`);
+  const wait = confirmation(state.settings, resource.tag, lost, candidate);
+  if (!wait) return [...given, startFailover(resource, lost, candidate, facts)];
+  if (wait.seconds > 0) {
+    return [...given, event('failover.confirmation-requested', resource.tag, { lost, candidate, ...wait })];
   }
-  return byDefault === 'block'
-    ? blocked(state, resource, lost, candidate, command.id)
-    : [
-        event('failover.confirmed', resource.tag, { lost, candidate, decision: 'proceed' }),
-        startFailover(resource, lost, candidate, facts),
-      ];
+  if (wait.default === 'block') {
+    const text = notConfirmed(resource, lost, candidate);
+    return [...given, blocked(resource, lost, candidate, text), failed(command, resource, text)];
+  }
+  return [
+    ...given,
+    event('failover.confirmed', resource.tag, { lost, candidate, decision: 'proceed' }),
+    startFailover(resource, lost, candidate, facts),
+  ];
 };
 
-export function startFailover(
+function startFailover(
   resource: ResourceState,
   lost: NodeName,
   candidate: NodeName,
@@ -53,23 +43,18 @@ export function startFailover(
   );
 }
 
-export function blocked(
-  state: ClusterState,
+const notConfirmed = (resource: ResourceState, lost: NodeName, candidate: NodeName) =>
+  `the failover of ${resource.tag} from ${lost} to ${candidate} was not confirmed and is blocked`;
+
+function blocked(
   resource: ResourceState,
   lost: NodeName,
   candidate: NodeName,
-  command: string | null,
-): NewEvent[] {
-  const text = `the failover of ${resource.tag} from ${lost} to ${candidate} was not confirmed and is blocked`;
-  return [
-    event(
-      'failover.blocked',
-      resource.tag,
-      { lost, candidate, code: 'failover-not-confirmed', text },
-      command,
-    ),
-    ...failedCommand(state, command, resource, text),
-  ];
+  text: string,
+  command?: string | null,
+): NewEvent {
+  const data = { lost, candidate, code: 'failover-not-confirmed', text };
+  return event('failover.blocked', resource.tag, data, command);
 }
 
 export const confirmFailover: Outcome<'confirm-failover'> = (allowed) => [
@@ -80,7 +65,7 @@ export const confirmFailover: Outcome<'confirm-failover'> = (allowed) => [
 export const confirmationTimedOut: Outcome<'confirmation-timed-out'> = (allowed) =>
   decideConfirmation(allowed, allowed.resource.confirmation?.default ?? 'proceed');
 
-export function decideConfirmation(
+function decideConfirmation(
   { state, resource, facts }: { state: ClusterState; resource: ResourceState; facts: Facts },
   decision: 'proceed' | 'block',
 ): NewEvent[] {
@@ -88,9 +73,13 @@ export function decideConfirmation(
   if (!waiting) return [];
   const { lost, candidate, command } = waiting;
   const confirmed = event('failover.confirmed', resource.tag, { lost, candidate, decision });
-  return decision === 'block'
-    ? [confirmed, ...blocked(state, resource, lost, candidate, command)]
-    : [confirmed, startFailover(resource, lost, candidate, facts, command)];
+  if (decision === 'proceed') return [confirmed, startFailover(resource, lost, candidate, facts, command)];
+  const text = notConfirmed(resource, lost, candidate);
+  return [
+    confirmed,
+    blocked(resource, lost, candidate, text, command),
+    ...failedCommand(state, command, resource, text),
+  ];
 }
 
 export const promise: Outcome<'promise'> = ({ resource, command, facts }) => {
@@ -101,23 +90,13 @@ export const promise: Outcome<'promise'> = ({ resource, command, facts }) => {
 
 /** All reachable nodes have promised: it enters service. Anything else: it gives way, and says to what. */
 export const promisesCollected: Outcome<'promises-collected'> = ({ state, resource, command, facts }) => {
-  const takeover = resource.takeover;
+  const { takeover } = resource;
   if (!takeover) return [];
-  const heard = command.answers.find(({ answer }) => answer === 'source-alive');
-  const other = command.answers.find(
-    ({ answer, highestEpoch }) =>
-      answer === 'promised-other' ||
-      answer === 'refused' ||
-      (answer === 'promised' && highestEpoch > command.epoch),
-  );
-  if (!heard && !other) return [enter(resource, facts.self, command.epoch, 'failover')];
+  const against = obstacle(resource, command, facts.self);
+  if (!against) return [enter(resource, facts.self, command.epoch, 'failover')];
   const { lost, candidate } = takeover;
-  const code = heard ? 'source-alive' : 'stale-command';
-  const text = heard
-    ? `${heard.node} still hears ${lost}`
-    : `${other?.node} has promised another, or follows a later epoch`;
   return [
-    event('failover.blocked', resource.tag, { lost, candidate, code, text }, takeover.command),
-    ...failedCommand(state, takeover.command, resource, text),
+    event('failover.blocked', resource.tag, { lost, candidate, ...against }, takeover.command),
+    ...failedCommand(state, takeover.command, resource, against.text),
   ];
 };

@@ -1,6 +1,6 @@
 import type { CommandOf } from '../commands.ts';
 import { whyCannotTakeOver } from '../eligibility.ts';
-import { type Facts, isReachable } from '../facts.ts';
+import { type Facts, isLost, isReachable } from '../facts.ts';
 import { missingPromises } from '../promises.ts';
 import { type Refusal, refuse } from '../refusals.ts';
 import { type ResourceState, reigns, sourceOf } from '../state.ts';
@@ -57,8 +57,28 @@ export const inService: Rule<CommandOf<'in-service'>> = (question) => {
     return targetOfSwitchover(question);
   }
   if (node === resource.lastOwner?.node) return mayReturn(question);
-  return orderlyLeft(resource) ? whyCannotTakeOver(resource, node, facts) : notLastOwner(resource, node);
+  if (!orderlyLeft(resource)) return notLastOwner(resource, node);
+  return whyCannotTakeOver(resource, node, facts) ?? promisesRefused(resource, node, facts);
 };
+
+/** Rule 7: whoever takes a new epoch has the promise of every reachable node; the last owner is among them, or lost. */
+function promisesRefused(resource: ResourceState, node: NodeName, facts: Facts): Verdict {
+  const { promises } = facts;
+  const owner = resource.lastOwner?.node;
+  if (!promises) return undefined;
+  const against = promises.answers.find(
+    ({ node: asked, answer, highestEpoch }) =>
+      (answer !== 'promised' && answer !== 'unreachable') ||
+      highestEpoch > promises.epoch ||
+      (answer === 'unreachable' && asked === owner && !isLost(facts, asked)),
+  );
+  if (!against) return undefined;
+  return refuse(
+    against.answer === 'source-alive' ? 'already-in-service' : 'stale-command',
+    `${against.node} did not promise epoch ${promises.epoch} to ${node}: ${against.answer}`,
+    { because: [resource.because], allowed: [`in-service ${resource.tag} ${node}, once more`] },
+  );
+}
 
 export function orderlyLeft(resource: ResourceState): boolean {
   return (

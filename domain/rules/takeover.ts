@@ -2,11 +2,16 @@ import type { CommandOf } from '../commands.ts';
 import { candidates, takeoverOrder, whyCannotTakeOver } from '../eligibility.ts';
 import { type Facts, isLost, isReachable } from '../facts.ts';
 import { type Refusal, refuse } from '../refusals.ts';
-import { type ResourceState, sourceOf } from '../state.ts';
+import { type ResourceState, reigns, sourceOf } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
 import { noReplica, phaseRefusal, type Rule, type Verdict } from './question.ts';
 
+/** Rules 7 and 24: the source is lost to everybody; and whoever is taking over already is lost too (cascading). */
 export const failoverSource: Rule<CommandOf<'failover'>> = ({ resource, facts }) => {
+  const candidate = resource.takeover?.candidate ?? resource.confirmation?.candidate;
+  if (candidate !== undefined && !isLost(facts, candidate)) return phaseRefusal(resource);
+  // Once it is handed over (rule 6, step 4) only the node that it was handed to goes on, or an operator forces.
+  if (resource.phase === 'switching-over' && resource.left !== null) return phaseRefusal(resource);
   if (resource.phase === 'out-of-service' || resource.phase === 'blocked') {
     const owner = resource.lastOwner?.node;
     const left = resource.left?.why;
@@ -71,7 +76,8 @@ export const promise: Rule<CommandOf<'promise'>> = ({ resource, command, facts }
   ) {
     return sourceAlive(resource, source, facts);
   }
-  if (facts.serving && source === facts.self && command.candidate !== facts.self)
+  // A reign that has begun is not given away, whether its device answers yet or not.
+  if (reigns(resource, facts.self) && command.candidate !== facts.self)
     return sourceAlive(resource, facts.self, facts);
   const given = resource.promises[facts.self];
   if (given && given.epoch >= command.epoch && given.candidate !== command.candidate) {

@@ -100,7 +100,8 @@ export class EngineYard {
     if (!replica?.running) return;
     const { listener } = replica;
     Object.assign(replica, { running: false, open: false, role: 'none', serving: false, listener: null });
-    for (const peer of replica.peers.values()) Object.assign(peer, { connected: false, resyncing: false });
+    for (const peer of replica.peers.values())
+      Object.assign(peer, { connected: false, resyncing: false, heardAt: null });
     listener?.gone();
   }
 
