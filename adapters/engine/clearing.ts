@@ -1,5 +1,5 @@
 import type { NodeName } from '../../domain/vocabulary.ts';
-import type { Bitmap } from '../block/bitmap.ts';
+import { Bitmap } from '../block/bitmap.ts';
 import type { Mirror } from './mirror.ts';
 import { ignore, type Replica } from './replica.ts';
 import { allOf, type Step } from './sequence.ts';
@@ -12,12 +12,13 @@ const rangesMax = 1000;
 type Range = readonly [first: number, last: number];
 
 /**
- * Step 9 of the write path: clears regions when both sides of a pair have them on stable storage (I5).
+ * Step 9 of the write path: clears regions when both sides of a pair have them on stable storage (I5), and when they
+ * have been quiet for a while: a region that is written again and again costs no I/O.
  *
- *  1. Close a group: every write so far; what is written from now on counts for the next pass.
+ *  1. Close a group: every write so far. Of the group before it, what was not written again is quiet.
  *  2. Wait until the local disk has finished the group.
  *  3. Flush the local disk, and ask every target that gets writes to flush what was sent before.
- *  4. A region of the group that was not written again, and that the target is not behind in, is equal on both and
+ *  4. A quiet region that was not written again meanwhile, and that the target is not behind in, is equal on both and
  *     stable on both: clear it here, and let the target clear it, for this pair and for its pairs with other targets
  *     for which the same holds.
  * A target that does not answer keeps its bits: whoever comes back is resynced from them.
@@ -26,6 +27,8 @@ export class Clearing {
   readonly #replica: Replica;
   readonly #path: WritePath;
   readonly #mirrors: ReadonlyMap<NodeName, Mirror>;
+  /** The group that was closed last, and has not been cleared. */
+  #closed: readonly Bitmap[] = [];
   #isRunning = false;
   #isOver = false;
 
@@ -35,24 +38,44 @@ export class Clearing {
     this.#mirrors = mirrors;
   }
 
-  /** `done` when the pass is over, whatever came of it. */
-  pass(done: () => void): void {
-    const group = this.#path.touched;
-    if (this.#isRunning || this.#replica.failure !== null || group.every(({ count }) => count === 0)) {
+  /** Clears what is quiet; with `all`, everything that was ever written. `done` when it is over, whatever came of it. */
+  pass(all: boolean, done: () => void): void {
+    if (this.#isRunning || this.#replica.failure !== null) {
       done();
       return;
     }
+    const before = this.#closed;
+    const group = this.#path.touched;
+    const quiet = group.map((touched, index) => {
+      const bits = new Bitmap(touched.bitCount);
+      bits.unite(0, before[index]?.bytes ?? new Uint8Array());
+      if (all) bits.unite(0, touched.bytes);
+      else
+        bits.intersect(
+          0,
+          touched.bytes.map((byte) => ~byte),
+        );
+      return bits;
+    });
+    this.#closed = all ? [] : group;
+    const volumes = this.#replica.volumes.filter(({ index }) => (quiet[index]?.count ?? 0) > 0);
     this.#isRunning = true;
-    const volumes = this.#replica.volumes.filter(({ index }) => (group[index]?.count ?? 0) > 0);
     // 1, 2
-    this.#path.closeGroup(() => this.#flush(volumes, group, done));
+    this.#path.closeGroup(() => {
+      if (volumes.length > 0) {
+        this.#flush(volumes, quiet, done);
+      } else {
+        this.#isRunning = false;
+        done();
+      }
+    });
   }
 
   stop(): void {
     this.#isOver = true;
   }
 
-  #flush(volumes: readonly Volume[], group: readonly Bitmap[], done: () => void): void {
+  #flush(volumes: readonly Volume[], quiet: readonly Bitmap[], done: () => void): void {
     const holding = new Set([...this.#mirrors.values()].filter(({ isLive }) => isLive));
     const asked = [...holding];
     const steps = volumes.flatMap((volume): Step[] => [
@@ -76,15 +99,15 @@ export class Clearing {
       this.#isRunning = false;
       if (error === null && !this.#isOver) {
         const live = [...holding].filter(({ isLive }) => isLive);
-        for (const volume of volumes) this.#clear(volume, group, live);
+        for (const volume of volumes) this.#clear(volume, quiet, live);
       }
       done();
     });
   }
 
   /** 4 */
-  #clear(volume: Volume, group: readonly Bitmap[], holding: readonly Mirror[]): void {
-    const written = group[volume.index];
+  #clear(volume: Volume, quiet: readonly Bitmap[], holding: readonly Mirror[]): void {
+    const written = quiet[volume.index];
     const again = this.#path.touched[volume.index];
     if (written === undefined || again === undefined) return;
     const isClear = (mirrors: readonly Mirror[]) => (region: number) =>

@@ -43,6 +43,8 @@ export const ResourceSettings = z.strictObject({
   heartbeatMs: z.int().min(50).max(60_000).default(1000),
   lostAfter: z.int().min(2).max(100).default(5),
   writeTimeoutMs: z.int().min(100).default(30_000),
+  /** A region stays marked for once to twice this long after its last write; then it may cost I/O again. */
+  clearAfterMs: z.int().min(10).default(5000),
   /** Bytes per second; the resync keeps to at least the first even when the application is busy. */
   resyncMin: z
     .int()
@@ -147,6 +149,7 @@ export const orders = {
       heartbeatMs: ResourceSettings.shape.heartbeatMs.unwrap().optional(),
       lostAfter: ResourceSettings.shape.lostAfter.unwrap().optional(),
       writeTimeoutMs: ResourceSettings.shape.writeTimeoutMs.unwrap().optional(),
+      clearAfterMs: ResourceSettings.shape.clearAfterMs.unwrap().optional(),
       resyncMin: ResourceSettings.shape.resyncMin.unwrap().optional(),
       resyncMax: ResourceSettings.shape.resyncMax.unwrap().optional(),
       mode: Mode.optional(),

@@ -15,8 +15,6 @@ import { VolumeExport } from './volume-export.ts';
 import type { Waiter, WriteOperation } from './write-operation.ts';
 import { type Mirrors, WritePath } from './write-path.ts';
 
-/** How often regions are cleared, in milliseconds. */
-const clearingMs = 1000;
 const ticksPerHeartbeat = 4;
 
 export interface SourceOptions {
@@ -159,7 +157,7 @@ export class Source implements Mirrors {
       [
         (next) => this.path.freeze(() => next(null)),
         ...flushes,
-        (next) => this.#clearing.pass(() => next(null)),
+        (next) => this.#clearing.pass(true, () => next(null)),
       ],
       done,
     );
@@ -188,8 +186,9 @@ export class Source implements Mirrors {
   }
 
   #clearLater(): void {
-    this.#clearingTimer = this.#options.clock.after(clearingMs, () => {
-      this.#clearing.pass(() => {
+    const { clock, settings } = this.#options;
+    this.#clearingTimer = clock.after(settings().clearAfterMs, () => {
+      this.#clearing.pass(false, () => {
         if (!this.#isOver) this.#clearLater();
       });
     });

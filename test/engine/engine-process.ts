@@ -201,7 +201,7 @@ export async function openEngine(
     intentLogs: engine.dir,
     keyFile,
     listen: { host: '127.0.0.1', port: engine.port },
-    settings: { heartbeatMs: 100, lostAfter: 5 },
+    settings: { heartbeatMs: 100, lostAfter: 5, clearAfterMs: 100 },
     create: true,
     ...more,
   });

@@ -221,7 +221,7 @@ export class Lab {
   readonly nodes: NodeUnderTest[] = [];
 
   constructor(settings: Record<string, unknown> = {}) {
-    this.settings = { heartbeatMs: 100, lostAfter: 5, ...settings };
+    this.settings = { heartbeatMs: 100, lostAfter: 5, clearAfterMs: 50, ...settings };
     writeFileSync(this.keyFile, randomBytes(32).toString('hex'), { mode: 0o600 });
   }
 
