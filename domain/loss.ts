@@ -116,8 +116,15 @@ export function acceptanceToken(resource: ResourceState | undefined, command: Co
   const generations = Object.values(resource?.replicas ?? {}).map(
     ({ node, generation }) => `${node}=${generation}`,
   );
-  return fingerprint(JSON.stringify([body, resource?.id ?? '', resource?.version ?? '', generations.sort()]));
+  const named = [body, resource?.id ?? '', resource?.version ?? '', generations.sort()];
+  return fingerprint(JSON.stringify(named, inOrderOfNames));
 }
+
+/** A command that was read from the journal names its fields in another order than the one that came by the bus. */
+const inOrderOfNames = (_: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
+    : value;
 
 /** FNV-1a over UTF-16 code units, 64 bits, 16 hex digits: names a text; no secret. */
 export function fingerprint(text: string): string {
