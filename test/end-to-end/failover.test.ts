@@ -103,8 +103,11 @@ describe('the four failover scenarios of the admin guide', { timeout: 60_000 }, 
     await cluster.until('adam', 't1', 'eve is lost', ({ nodes }) =>
       nodes.some(({ node, alive }) => node === 'eve' && !alive),
     );
-    expect((await cluster.status('adam', 't1')).device).toEqual([]);
-    expect(await cluster.refusalOf('adam', 'in-service', { tag: 't1', node: 'adam' })).toBe('not-last-owner');
+    expect(mirrorTo(await cluster.status('adam', 't1'), 'adam')).toMatchObject({ eligible: false });
+    expect(await cluster.refusalOf('adam', 'failover', { tag: 't1', node: 'adam' })).toBe(
+      'target-out-of-sync',
+    );
+    expect((await cluster.status('adam', 't1')).source).not.toBe('adam');
 
     await cluster.node('eve').start();
     await cluster.untilInSync('eve', 't1', 'eve', ['adam']);
