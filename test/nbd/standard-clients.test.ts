@@ -160,6 +160,7 @@ describe('standard NBD clients', () => {
       '--fsync=64',
       '--verify=crc32c',
       '--verify_fatal=1',
+      '--verify_state_save=0',
     );
     expect(out).toMatch(/err= 0/);
     expect(countOf('read')).toBeGreaterThan(100);
