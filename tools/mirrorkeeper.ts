@@ -3,6 +3,7 @@ import { agentCommand } from './agent-command.ts';
 import { operatorCommands } from './cli/commands.ts';
 import { processTerminal } from './cli/terminal.ts';
 import { journalCommand } from './journal-command.ts';
+import { labCommand } from './lab/lab-command.ts';
 import { main } from './main.ts';
 import { natsConfigCommand } from './nats-config.ts';
 import { runProgram } from './program.ts';
@@ -11,6 +12,7 @@ await main((args, output) =>
   runProgram(
     [
       ...operatorCommands(processTerminal(output, args)),
+      labCommand(processTerminal(output, args)),
       journalCommand(output),
       agentCommand(output),
       natsConfigCommand((text) => void output.out(text)),

@@ -36,7 +36,7 @@ export async function sentencesOf(
   if (ids.length === 0) return new Map();
   try {
     const entries = await timelineOf(client, typeof tag === 'string' ? tag : undefined);
-    const wanted = entries.filter(({ event }) => ids.includes(event));
+    const wanted = entries.filter(({ event, type }) => ids.includes(event) && type !== 'command.completed');
     return new Map(wanted.map(({ event, sentence }) => [event, sentence]));
   } catch (error) {
     if (error instanceof Exit) return new Map();

@@ -33,11 +33,14 @@ function refusalText(
   { code, message, allowed, because }: NonNullable<Reply['refusal']>,
   context: ReplyContext,
 ): string {
-  const loss = lossLines(reply, context);
+  // Rule 23's refusal says in its sentence what would be lost; what to type comes whole, with the token.
+  const [told, toAccept] = [message.includes(reply.loss?.text ?? '\0'), '--accept-loss'];
+  const loss = lossLines(reply, context).slice(told ? 1 : 0);
+  const others = allowed.filter((what) => loss.length === 0 || !what.includes(toAccept));
   return [
     `refused: ${code}`,
     `  ${message}`,
-    ...allowed.map((what) => `  allowed: ${what}`),
+    ...others.map((what) => `  allowed: ${what}`),
     ...because.map((id) => `  because: ${[id, context.sentences.get(id)].filter(Boolean).join('  ')}`),
     ...loss,
   ].join('\n');

@@ -1,0 +1,224 @@
+import type { NodeName } from '../../domain/vocabulary.ts';
+import { bytesText } from '../../projections/status-text.ts';
+import type { TimelineEntry } from '../../projections/timeline.ts';
+import type { Reply } from '../cli/reply.ts';
+import { type Lab, labTag as tag } from './lab.ts';
+import { blockBytes, type Ledger, type Verified } from './ledger.ts';
+import { Narrator } from './narrator.ts';
+import { Operator } from './operator.ts';
+import { newLedger, startLoad, verifyCopy, verifyDevice, writeBlocks } from './workload.ts';
+
+/** Where the story is told. */
+export type Say = (line: string) => void;
+
+/** How many checks held; the first that does not ends the story with its sentence. */
+export interface StoryEnd {
+  readonly checkCount: number;
+}
+
+const mebibyte = 1024 * 1024;
+const blocksOf = (bytes: number): number => bytes / blockBytes;
+
+/**
+ * An incident from start to end, on real processes: each chapter does something, waits for what must follow, and
+ * compares the data by checksum. Errors: a sentence that says what did not hold.
+ */
+export async function playStory(lab: Lab, say: Say): Promise<StoryEnd> {
+  const story = new Story(lab, say);
+  await story.play();
+  return { checkCount: story.checkCount };
+}
+
+class Story {
+  checkCount = 0;
+  readonly #lab: Lab;
+  readonly #say: Say;
+  readonly #operator: Operator;
+  readonly #narrator: Narrator;
+  readonly #startMs = Date.now();
+  #chapter = 0;
+  #ledger = newLedger();
+
+  constructor(lab: Lab, say: Say) {
+    this.#lab = lab;
+    this.#say = say;
+    this.#operator = new Operator(lab);
+    this.#narrator = new Narrator(lab, this.#operator, (entry) => say(eventLine(entry)));
+  }
+
+  async play(): Promise<void> {
+    this.#narrator.start();
+    try {
+      await this.#mirror();
+      await this.#switchOverAndBack();
+      await this.#killTheSource();
+      await this.#comeBack();
+      await this.#partition();
+      await this.#splitBrain();
+    } finally {
+      await this.#narrator.end();
+    }
+  }
+
+  async #mirror(): Promise<void> {
+    this.#begin('Three servers: eve holds the data, adam mirrors it synchronously, sophocles asynchronously');
+    await this.#operator.protect();
+    await this.#operator.inSync('eve');
+    await this.#write('eve', 8 * mebibyte);
+    await this.#verify('eve', ['adam', 'sophocles']);
+  }
+
+  async #switchOverAndBack(): Promise<void> {
+    this.#begin('Planned: the service moves to adam, and back; each resync is partial');
+    for (const to of ['adam', 'eve']) {
+      await this.#do(`switchover ${tag} ${to}`, 'switchover', { tag, node: to });
+      const status = await this.#operator.inSync(to);
+      for (const { target, lastResync } of status.mirrors)
+        this.#check(
+          `${to} -> ${target}: in sync after a partial resync of ${bytesText(lastResync?.bytes ?? 0)}`,
+          lastResync?.kind === 'partial',
+        );
+      await this.#write(to, 2 * mebibyte);
+      await this.#verify(to, others(to));
+    }
+  }
+
+  async #killTheSource(): Promise<void> {
+    this.#begin('Unplanned: eve loses power in the middle of writing');
+    const load = await startLoad(this.#operator, 'eve', this.#ledger, 200);
+    const killedMs = Date.now();
+    await this.#lab.node('eve').kill();
+    const acknowledged = await load.ended;
+    this.#tell(`eve is dead: agent and engine killed (SIGKILL) after ${acknowledged} acknowledged writes`);
+    await this.#operator.inService('adam', 'adam');
+    const seconds = ((Date.now() - killedMs) / 1000).toFixed(1);
+    this.#check(`adam serves, ${seconds} s after the kill`, true);
+    await this.#verify('adam', []);
+  }
+
+  async #comeBack(): Promise<void> {
+    this.#begin('Meanwhile adam goes on alone with sophocles; then eve comes back, as a target');
+    await this.#operator.inSync('adam', ['sophocles' as NodeName]);
+    await this.#write('adam', 4 * mebibyte);
+    await this.#lab.heal('eve');
+    const status = await this.#operator.inSync('adam');
+    const back = status.mirrors.find(({ target }) => target === 'eve');
+    this.#check(
+      `eve came back by a partial resync of ${bytesText(back?.lastResync?.bytes ?? 0)}`,
+      back?.lastResync?.kind === 'partial',
+    );
+    await this.#verify('adam', ['eve', 'sophocles']);
+  }
+
+  async #partition(): Promise<void> {
+    this.#begin('The network fails: adam, which serves, is cut off from the others on every path');
+    this.#lab.partition('adam');
+    await this.#operator.inService('eve', 'eve');
+    this.#check('eve took over: it cannot know that adam lives (policy "none")', true);
+    const behind = this.#ledger.fork();
+    await writeBlocks(this.#operator, 'adam', behind, blocksOf(mebibyte));
+    await this.#write('eve', mebibyte);
+    this.#check(
+      'both have acknowledged writes that the other does not know',
+      await this.#holds('adam', behind),
+    );
+    this.#ledgerOfAdam = behind;
+  }
+
+  #ledgerOfAdam: Ledger = newLedger();
+
+  async #splitBrain(): Promise<void> {
+    this.#begin('The network is mended: both have written, a split brain');
+    await this.#lab.heal('adam');
+    for (const node of ['eve', 'adam'])
+      await this.#operator.until(node, 'split brain', ({ state }) => state === 'split-brain');
+    this.#check('eve and adam both report the split brain', true);
+    const eveIsWhole = isRight(await verifyCopy(this.#lab, 'eve', this.#ledger));
+    const adamIsWhole = isRight(await verifyCopy(this.#lab, 'adam', this.#ledgerOfAdam));
+    this.#check('no byte was copied in either direction', eveIsWhole && adamIsWhole);
+    await this.#resolve();
+  }
+
+  async #resolve(): Promise<void> {
+    this.#begin('Somebody has to decide whose writes are given up: adam’s');
+    const victim = { tag, victim: 'adam' };
+    const refused = await this.#operator.command('eve', 'resolve-split-brain', victim);
+    this.#check(
+      `asked first: ${refused.loss?.text ?? 'nothing'}`,
+      refused.refusal?.code === 'loss-not-accepted',
+    );
+    const acceptLoss = refused.token;
+    await this.#do(
+      `resolve-split-brain ${tag} --victim adam --accept-loss ${acceptLoss}`,
+      'resolve-split-brain',
+      {
+        ...victim,
+        acceptLoss,
+      },
+    );
+    await this.#operator.inSync('eve');
+    await this.#write('eve', mebibyte);
+    await this.#verify('eve', ['adam', 'sophocles']);
+  }
+
+  // What every chapter is made of
+
+  async #write(node: string, bytes: number): Promise<void> {
+    await writeBlocks(this.#operator, node, this.#ledger, blocksOf(bytes));
+    this.#tell(`${bytesText(bytes)} were written to the device on ${node}`);
+  }
+
+  async #verify(source: string, targets: readonly string[]): Promise<void> {
+    const device = await verifyDevice(this.#operator, source, this.#ledger);
+    this.#check(
+      `every acknowledged write is on the device of ${source} (${device.blockCount} checksums)`,
+      isRight(device),
+    );
+    for (const target of targets) {
+      await this.#operator.until(source, `${target} has every write`, ({ mirrors }) =>
+        mirrors.some((mirror) => mirror.target === target && mirror.behind === null),
+      );
+      const copy = await verifyCopy(this.#lab, target, this.#ledger);
+      this.#check(`and in the copy on ${target}`, isRight(copy));
+    }
+  }
+
+  async #holds(node: string, ledger: Ledger): Promise<boolean> {
+    return isRight(await verifyDevice(this.#operator, node, ledger));
+  }
+
+  async #do(line: string, command: string, args: Readonly<Record<string, unknown>>): Promise<Reply> {
+    this.#say(`  $ npx mirrorkeeper ${line}`);
+    const reply = await this.#operator.command('eve', command, args);
+    this.#check(
+      `${command} was done${reply.ok ? '' : `: ${reply.refusal?.message ?? reply.message}`}`,
+      reply.ok,
+    );
+    return reply;
+  }
+
+  #begin(title: string): void {
+    this.#chapter += 1;
+    this.#say(`\n${this.#chapter}. ${title} (${((Date.now() - this.#startMs) / 1000).toFixed(0)} s)`);
+  }
+
+  #tell(sentence: string): void {
+    this.#say(`  ${sentence}`);
+  }
+
+  #check(sentence: string, holds: boolean): void {
+    if (!holds) throw new Error(`this did not hold: ${sentence}`);
+    this.checkCount += 1;
+    this.#say(`  ✓ ${sentence}`);
+  }
+}
+
+const others = (source: string): string[] => ['eve', 'adam', 'sophocles'].filter((node) => node !== source);
+
+const isRight = ({ wrong, blockCount }: Verified): boolean => wrong.length === 0 && blockCount > 0;
+
+/** `    eve#42  datarep-ext3: …` */
+function eventLine({ event, sentence }: TimelineEntry): string {
+  const [node, , sequence] = event.split('/');
+  return `      ${node}#${sequence}  ${sentence}`;
+}
