@@ -5,8 +5,11 @@ import type { Operator } from './operator.ts';
 
 const lookMs = 200;
 
-/** What every read of a journal shows; a newcomer's eyes are for what changes. */
 const unsaid: ReadonlySet<string> = new Set(['command.completed', 'resync.progressed', 'generation.started']);
+
+/** A newcomer's eyes are for what changes, not for what every command ends with or a node's policy tried in vain. */
+const isTold = ({ type, actor }: TimelineEntry): boolean =>
+  !unsaid.has(type) && !(type === 'command.refused' && (actor.via === 'policy' || actor.via === 'engine'));
 
 /** Tells each event once, whichever node's journal has it first, in the words of the projections. */
 export class Narrator {
@@ -42,7 +45,7 @@ export class Narrator {
     for (const entry of timelines.flat()) if (!this.#told.has(entry.event)) news.set(entry.event, entry);
     for (const entry of [...news.values()].sort((a, b) => (a.time < b.time ? -1 : 1))) {
       this.#told.add(entry.event);
-      if (!unsaid.has(entry.type)) this.#tell(entry);
+      if (isTold(entry)) this.#tell(entry);
     }
   }
 

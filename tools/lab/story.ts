@@ -16,6 +16,9 @@ export interface StoryEnd {
   readonly checkCount: number;
 }
 
+type Arguments = Readonly<Record<string, unknown>>;
+
+const acceptTriesMax = 10;
 const mebibyte = 1024 * 1024;
 const blocksOf = (bytes: number): number => bytes / blockBytes;
 
@@ -38,6 +41,8 @@ class Story {
   readonly #startMs = Date.now();
   #chapter = 0;
   #ledger = newLedger();
+  /** Of what adam acknowledged while it was cut off. */
+  #ledgerOfAdam = newLedger();
 
   constructor(lab: Lab, say: Say) {
     this.#lab = lab;
@@ -74,7 +79,7 @@ class Story {
       await this.#do(`switchover ${tag} ${to}`, 'switchover', { tag, node: to });
       const status = await this.#operator.inSync(to);
       for (const { target, lastResync } of status.mirrors)
-        this.#check(
+        await this.#check(
           `${to} -> ${target}: in sync after a partial resync of ${bytesText(lastResync?.bytes ?? 0)}`,
           lastResync?.kind === 'partial',
         );
@@ -89,10 +94,12 @@ class Story {
     const killedMs = Date.now();
     await this.#lab.node('eve').kill();
     const acknowledged = await load.ended;
-    this.#tell(`eve is dead: agent and engine killed (SIGKILL) after ${acknowledged} acknowledged writes`);
+    await this.#tell(
+      `eve is dead: agent and engine killed (SIGKILL) after ${acknowledged} acknowledged writes`,
+    );
     await this.#operator.inService('adam', 'adam');
     const seconds = ((Date.now() - killedMs) / 1000).toFixed(1);
-    this.#check(`adam serves, ${seconds} s after the kill`, true);
+    await this.#check(`adam serves, ${seconds} s after the kill`, true);
     await this.#verify('adam', []);
   }
 
@@ -103,7 +110,7 @@ class Story {
     await this.#lab.heal('eve');
     const status = await this.#operator.inSync('adam');
     const back = status.mirrors.find(({ target }) => target === 'eve');
-    this.#check(
+    await this.#check(
       `eve came back by a partial resync of ${bytesText(back?.lastResync?.bytes ?? 0)}`,
       back?.lastResync?.kind === 'partial',
     );
@@ -114,63 +121,70 @@ class Story {
     this.#begin('The network fails: adam, which serves, is cut off from the others on every path');
     this.#lab.partition('adam');
     await this.#operator.inService('eve', 'eve');
-    this.#check('eve took over: it cannot know that adam lives (policy "none")', true);
+    await this.#check('eve took over: it cannot know that adam lives (policy "none")', true);
     const behind = this.#ledger.fork();
     await writeBlocks(this.#operator, 'adam', behind, blocksOf(mebibyte));
     await this.#write('eve', mebibyte);
-    this.#check(
+    await this.#check(
       'both have acknowledged writes that the other does not know',
       await this.#holds('adam', behind),
     );
     this.#ledgerOfAdam = behind;
   }
 
-  #ledgerOfAdam: Ledger = newLedger();
-
   async #splitBrain(): Promise<void> {
     this.#begin('The network is mended: both have written, a split brain');
     await this.#lab.heal('adam');
     for (const node of ['eve', 'adam'])
       await this.#operator.until(node, 'split brain', ({ state }) => state === 'split-brain');
-    this.#check('eve and adam both report the split brain', true);
+    await this.#check('eve and adam both report the split brain', true);
     const eveIsWhole = isRight(await verifyCopy(this.#lab, 'eve', this.#ledger));
     const adamIsWhole = isRight(await verifyCopy(this.#lab, 'adam', this.#ledgerOfAdam));
-    this.#check('no byte was copied in either direction', eveIsWhole && adamIsWhole);
+    await this.#check('no byte was copied in either direction', eveIsWhole && adamIsWhole);
     await this.#resolve();
   }
 
   async #resolve(): Promise<void> {
     this.#begin('Somebody has to decide whose writes are given up: adam’s');
+    const command = 'resolve-split-brain';
     const victim = { tag, victim: 'adam' };
-    const refused = await this.#operator.command('eve', 'resolve-split-brain', victim);
-    this.#check(
-      `asked first: ${refused.loss?.text ?? 'nothing'}`,
-      refused.refusal?.code === 'loss-not-accepted',
+    const words = `${command} ${tag} --victim adam`;
+    this.#say(`  $ npx mirrorkeeper ${words}`);
+    const asked = await this.#operator.command('eve', command, victim);
+    await this.#check(
+      `nothing happens without consent: ${asked.loss?.text ?? asked.message}`,
+      asked.refusal?.code === 'loss-not-accepted',
     );
-    const acceptLoss = refused.token;
-    await this.#do(
-      `resolve-split-brain ${tag} --victim adam --accept-loss ${acceptLoss}`,
-      'resolve-split-brain',
-      {
-        ...victim,
-        acceptLoss,
-      },
-    );
+    await this.#accept(words, command, victim, asked);
     await this.#operator.inSync('eve');
     await this.#write('eve', mebibyte);
     await this.#verify('eve', ['adam', 'sophocles']);
+  }
+
+  /** A token is for one state of things: while nodes still find each other again, it may be stale a moment later. */
+  async #accept(words: string, command: string, args: Arguments, asked: Reply): Promise<void> {
+    let refused = asked;
+    for (let tries = 0; tries < acceptTriesMax; tries += 1) {
+      const acceptLoss = refused.token;
+      this.#say(`  $ npx mirrorkeeper ${words} --accept-loss ${acceptLoss}`);
+      const reply = await this.#operator.command('eve', command, { ...args, acceptLoss });
+      if (reply.refusal?.code !== 'stale-command') return this.#done(command, reply);
+      await this.#tell(`refused: ${reply.refusal.message}; so ask again`);
+      refused = await this.#operator.command('eve', command, args);
+    }
+    await this.#check(`${command} was done in ${acceptTriesMax} tries`, false);
   }
 
   // What every chapter is made of
 
   async #write(node: string, bytes: number): Promise<void> {
     await writeBlocks(this.#operator, node, this.#ledger, blocksOf(bytes));
-    this.#tell(`${bytesText(bytes)} were written to the device on ${node}`);
+    await this.#tell(`${bytesText(bytes)} were written to the device on ${node}`);
   }
 
   async #verify(source: string, targets: readonly string[]): Promise<void> {
     const device = await verifyDevice(this.#operator, source, this.#ledger);
-    this.#check(
+    await this.#check(
       `every acknowledged write is on the device of ${source} (${device.blockCount} checksums)`,
       isRight(device),
     );
@@ -179,7 +193,7 @@ class Story {
         mirrors.some((mirror) => mirror.target === target && mirror.behind === null),
       );
       const copy = await verifyCopy(this.#lab, target, this.#ledger);
-      this.#check(`and in the copy on ${target}`, isRight(copy));
+      await this.#check(`and in the copy on ${target}`, isRight(copy));
     }
   }
 
@@ -187,14 +201,14 @@ class Story {
     return isRight(await verifyDevice(this.#operator, node, ledger));
   }
 
-  async #do(line: string, command: string, args: Readonly<Record<string, unknown>>): Promise<Reply> {
-    this.#say(`  $ npx mirrorkeeper ${line}`);
-    const reply = await this.#operator.command('eve', command, args);
-    this.#check(
-      `${command} was done${reply.ok ? '' : `: ${reply.refusal?.message ?? reply.message}`}`,
-      reply.ok,
-    );
-    return reply;
+  async #do(words: string, command: string, args: Arguments): Promise<void> {
+    this.#say(`  $ npx mirrorkeeper ${words}`);
+    await this.#done(command, await this.#operator.command('eve', command, args));
+  }
+
+  #done(command: string, { ok, refusal, message }: Reply): Promise<void> {
+    const why = ok ? '' : `: ${refusal?.message ?? message}`;
+    return this.#check(`${command} was done${why}`, ok);
   }
 
   #begin(title: string): void {
@@ -202,11 +216,13 @@ class Story {
     this.#say(`\n${this.#chapter}. ${title} (${((Date.now() - this.#startMs) / 1000).toFixed(0)} s)`);
   }
 
-  #tell(sentence: string): void {
+  async #tell(sentence: string): Promise<void> {
+    await this.#narrator.catchUp();
     this.#say(`  ${sentence}`);
   }
 
-  #check(sentence: string, holds: boolean): void {
+  async #check(sentence: string, holds: boolean): Promise<void> {
+    await this.#narrator.catchUp();
     if (!holds) throw new Error(`this did not hold: ${sentence}`);
     this.checkCount += 1;
     this.#say(`  ✓ ${sentence}`);
