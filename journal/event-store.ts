@@ -55,9 +55,14 @@ export class EventStore {
     this.isWhole = false;
   }
 
-  /** Resolves when durable. */
-  write(writes: readonly StoreWrite[]): Promise<void> {
-    return this.#database.batch([...writes], { sync: true });
+  /** Resolves when durable. A chained batch costs less than half of an array. */
+  async write(writes: readonly StoreWrite[]): Promise<void> {
+    const batch = this.#database.batch();
+    for (const write of writes) {
+      if (write.type === 'put') batch.put(write.key, write.value);
+      else batch.del(write.key);
+    }
+    await batch.write({ sync: true });
   }
 
   /** Errors: `bad-checksum` when LevelDB finds its own block broken. */

@@ -133,7 +133,7 @@ export interface Journal {
   attest(head: SignedHead, keys: readonly string[]): Promise<void>;
   /** Takes note of how far others have seen this node's own log; being behind that is damage (DESIGN 2). */
   reportSeen(head: Head): void;
-  /** In order; stops before the first event that cannot be read, then throws its code. */
+  /** In order, up to the log's end; what cannot be read throws its code after all that is good before it. */
   read(range: EventRange): AsyncIterable<readonly EventEnvelope[]>;
   /** All logs, each in order, log after log (by node, then incarnation), from behind `after` on. */
   replay(after?: Heads): AsyncIterable<readonly EventEnvelope[]>;

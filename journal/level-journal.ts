@@ -201,7 +201,8 @@ export class LevelJournal implements Journal {
   }
 
   read(range: EventRange): AsyncIterable<readonly EventEnvelope[]> {
-    return readRange(this.#parts.store, range);
+    const head = this.#parts.durable.logs.of(range.node, range.incarnation);
+    return readRange(this.#parts.store, { ...range, to: Math.min(range.to, head?.sequence ?? 0) });
   }
 
   replay(after: Heads = {}): AsyncIterable<readonly EventEnvelope[]> {

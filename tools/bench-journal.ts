@@ -11,6 +11,7 @@ import { eventKey } from '../journal/keys.ts';
 import { type LevelJournal, openLevelJournal } from '../journal/level-journal.ts';
 import { readEvent } from '../journal/read-event.ts';
 import { stamp } from '../journal/record.ts';
+import { emptyStanding, fold, viewsOf } from '../projections/views.ts';
 import { draftOf, writer } from './bench-journal-events.ts';
 
 /*
@@ -62,12 +63,13 @@ async function benchAppends(): Promise<void> {
   const byJournal: Append = (number) => journal.append([draftOf(number)]);
 
   const record = nextRecord(0);
+  const draft = draftOf(0);
   title('append, 1 in flight (p50, in turn after every append)');
   await compare(
     {
       'file: write + fdatasync': () => timed(() => intoFile([record])),
       'level: batch {sync}': () => timed(() => intoLevel([record])),
-      journal: () => timed(() => byJournal(0)),
+      journal: () => timed(() => journal.append([draft])),
     },
     (value) => `${(value * 1000).toFixed(0)} µs`,
     { 'journal / file (must ≤ 1.3, aim ≤ 1.1)': ['journal', 'file: write + fdatasync'] },
@@ -106,9 +108,15 @@ async function benchReplay(size: number): Promise<void> {
       'JSON.parse alone': async () => rate(size, () => parseAll(sample, size)),
       'journal: events': () => rate(size, () => replay(journal)),
       'journal: events and state': () => rate(size, () => replayToState(journal)),
+      'journal: events, state and all views': () => rate(size, () => replayToViews(journal)),
     },
     (value) => `${value.toFixed(0)}/s`,
-    { 'to state / JSON.parse (must ≥ 0.4, aim ≥ 0.6)': ['journal: events and state', 'JSON.parse alone'] },
+    {
+      'to all views / JSON.parse (must ≥ 0.4, aim ≥ 0.6)': [
+        'journal: events, state and all views',
+        'JSON.parse alone',
+      ],
+    },
     Math.min(rounds, size > 100_000 ? 3 : rounds),
   );
 
@@ -180,6 +188,12 @@ async function replay(journal: LevelJournal): Promise<number> {
 async function replayToState(journal: LevelJournal): Promise<void> {
   const state = emptyState();
   for await (const events of journal.replay()) for (const one of events) apply(state, readEvent(one));
+}
+
+async function replayToViews(journal: LevelJournal): Promise<void> {
+  const standing = emptyStanding();
+  for await (const events of journal.replay()) fold(standing, events.map(readEvent));
+  viewsOf(standing);
 }
 
 /** Texts of the first events, parsed again and again: a million strings at once would measure the collector. */

@@ -35,6 +35,21 @@ describe('a journal', () => {
     expect(told).toEqual(ids);
   });
 
+  it('reads a range up to the end of the log', async () => {
+    const journal = await openJournal(temporaryDirectory());
+    const events = await journal.append(drafts(5));
+    const read = async (node: string, from: number, to: number) => {
+      const ids: string[] = [];
+      for await (const batch of journal.read({ node, incarnation: 1, from, to }))
+        ids.push(...batch.map(({ id }) => id));
+      return ids;
+    };
+    expect(await read('eve', 2, 3)).toEqual(['eve/1/2', 'eve/1/3']);
+    expect(await read('eve', 4, 99)).toEqual(events.slice(3).map(({ id }) => id));
+    expect(await read('eve', 6, 99)).toEqual([]);
+    expect(await read('adam', 1, 99)).toEqual([]);
+  });
+
   it('takes all drafts of an append or none', async () => {
     const journal = await openJournal(temporaryDirectory());
     await journal.append([draft(1)]);
