@@ -257,7 +257,7 @@ export class Agent {
     this.#reconciler.forget(tag);
     const resource = this.history.state.resources[tag];
     this.#ports.log.error({ tag }, 'the engine is gone');
-    if (resource && resource.phase !== 'deleted')
+    if (resource?.replicas[this.#options.node] && resource.phase !== 'deleted')
       void this.#submit('local-failure', { tag, what: 'the engine died' }, 'engine');
   }
 

@@ -304,6 +304,8 @@ export class Reconciler {
   }
 
   async #handOver({ tag, to, epoch }: Extract<Intent, { do: 'hand-over' }>): Promise<boolean> {
+    // Nothing is handed over by an engine that began anew: its reign ends or goes on first (rule 9).
+    if (!(await this.#context.engines.status(tag))?.replica?.serving) return false;
     try {
       await this.#context.engines.order(tag, { order: 'hand-over', to, epoch });
     } catch (error) {
