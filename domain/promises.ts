@@ -1,4 +1,4 @@
-import type { Facts, PromiseAnswer } from './facts.ts';
+import { type Facts, isReachable, type PromiseAnswer } from './facts.ts';
 import { highestEpoch, type ResourceState, replicaNodes, sourceOf } from './state.ts';
 import type { NodeName } from './vocabulary.ts';
 
@@ -31,10 +31,14 @@ function speaksAgainst({ answer, highestEpoch }: PromiseAnswer, epoch: number): 
 export function obstacle(
   resource: ResourceState,
   asked: { readonly epoch: number; readonly answers: readonly PromiseAnswer[] },
-  self: NodeName,
+  facts: Facts,
 ): { readonly code: 'source-alive' | 'stale-command'; readonly text: string } | undefined {
-  const heard = asked.answers.find(({ answer }) => answer === 'source-alive');
-  if (heard) return { code: 'source-alive', text: `${heard.node} still hears ${resource.takeover?.lost}` };
+  const { self } = facts;
+  const source = sourceOf(resource);
+  const isHeard = source !== null && isReachable(facts, source) && !resource.replicas[source]?.failed;
+  const heard =
+    asked.answers.find(({ answer }) => answer === 'source-alive')?.node ?? (isHeard ? self : undefined);
+  if (heard !== undefined) return { code: 'source-alive', text: `${heard} hears the source` };
   const other = asked.answers.find(
     (answer) => answer.answer === 'refused' || speaksAgainst(answer, asked.epoch),
   );

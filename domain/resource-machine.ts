@@ -2,9 +2,10 @@ import { setup } from 'xstate';
 import type { Command, CommandName } from './commands.ts';
 import { candidates } from './eligibility.ts';
 import type { Facts } from './facts.ts';
+import { waitOf } from './outcomes/takeover.ts';
 import { missingPromises, obstacle } from './promises.ts';
 import { refusalOf } from './rules.ts';
-import { confirmation, settingOf } from './settings.ts';
+import { settingOf } from './settings.ts';
 import { type ClusterState, type Phase, type ResourceState, reigns, sourceOf } from './state.ts';
 
 /**
@@ -36,7 +37,7 @@ function wait({ context, event }: Asked) {
   if (!resource || event.command.command !== 'failover') return undefined;
   const candidate = event.command.node ?? candidates(resource, facts)[0] ?? facts.self;
   const lost = sourceOf(resource) ?? resource.lastOwner?.node ?? candidate;
-  return confirmation(state.settings, resource.tag, lost, candidate);
+  return waitOf(state, resource, event.command, lost, candidate);
 }
 
 const guards = {
@@ -59,7 +60,7 @@ const guards = {
     allowed(asked) &&
     asked.context.resource !== undefined &&
     asked.event.command.command === 'promises-collected' &&
-    obstacle(asked.context.resource, asked.event.command, asked.context.facts.self) === undefined,
+    obstacle(asked.context.resource, asked.event.command, asked.context.facts) === undefined,
   recovered: (asked: Asked) =>
     allowed(asked) &&
     asked.event.command.command === 'local-recovery-ended' &&

@@ -1,7 +1,7 @@
 import type { CommandName, CommandOf } from './commands.ts';
 import { isOperatorCommand } from './commands.ts';
 import { type Refusal, refuse } from './refusals.ts';
-import { splitBrain, supersededSelf } from './rules/conflict.ts';
+import { splitBrain, supersededSelf, unresolved } from './rules/conflict.ts';
 import {
   commandIdReused,
   journalDamaged,
@@ -169,7 +169,7 @@ const rulesOf: RulesByCommand = {
   served: [inPhases('in-service'), ownReign],
   'serve-failed': [inPhases('in-service'), ownReign],
   superseded: [supersededSelf],
-  'split-brain-seen': [inPhases('in-service', 'conflicted', 'out-of-service')],
+  'split-brain-seen': [inPhases('in-service', 'conflicted', 'out-of-service'), unresolved],
   'local-failure': [selfHasReplica],
   'local-recovery-ended': [selfHasReplica],
   'disk-failed': [selfHasReplica],

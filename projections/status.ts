@@ -102,7 +102,7 @@ export function statusOf(
     tag: resource.tag,
     state: stateOf(resource),
     source: sourceOf(resource),
-    sources: resource.reigns.map(({ node }) => node),
+    sources: [resource, ...resource.rivals].flatMap((one) => one.reigns.map(({ node }) => node)),
     lastOwner: resource.lastOwner?.node ?? null,
     epoch: resource.epoch,
     device: resource.device.map(({ volume, uri }) => ({ volume, uri })),

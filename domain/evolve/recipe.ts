@@ -22,8 +22,9 @@ export function serving(resource: ResourceState, device: ResourceState['device']
   resource.entering = null;
 }
 
+/** Of two creations of one tag (rule 1) neither is anything but conflicted until one is deleted. */
 export function setPhase(resource: ResourceState, phase: Phase, because: string): void {
-  resource.phase = phase;
+  resource.phase = resource.rivals.length > 0 ? 'conflicted' : phase;
   resource.because = because;
 }
 

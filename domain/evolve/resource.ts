@@ -211,12 +211,15 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   },
   'takeover.conflicted': (resource, { id, data }) => {
     endTransitions(resource);
+    resource.entering = null;
     resource.reigns = data.reigns.map((reign) => ({ ...reign }));
     resource.device = [];
     setPhase(resource, 'conflicted', id);
   },
   'split-brain.detected': (resource, { id, data }) => {
     endTransitions(resource);
+    resource.device = [];
+    resource.entering = null;
     resource.reigns = data.reigns.map((reign) => ({ ...reign }));
     for (const mirror of Object.values(resource.mirrors)) {
       if (data.reigns.some(({ node }) => node === mirror.target)) mirror.status = 'split-brain';

@@ -35,7 +35,7 @@ export const localRecoveryEnded: Outcome<'local-recovery-ended'> = ({ state, res
       ]
     : [
         failed,
-        ...abandoned(state, resource, text),
+        ...abandoned(state, resource, facts.self, text),
         event('resource.left-service', resource.tag, {
           node: self,
           epoch: reign.epoch,

@@ -49,24 +49,37 @@ export function failedCommand(
   return [failed({ id, digest: running.digest }, resource, why)];
 }
 
-/** What was under way ends here: each accepted command has exactly one terminal event (I11). */
-export function abandoned(state: ClusterState, resource: ResourceState, why: string): NewEvent[] {
-  const { tag, switchover, takeover, confirmation, entering, left } = resource;
-  const commands = [switchover, takeover, confirmation, entering].flatMap((plan) =>
-    plan?.command == null ? [] : [plan.command],
-  );
+/**
+ * What was under way ends here: each accepted command has exactly one terminal event (I11). The takeover of another
+ * node is its own to end: what is known of it here may be old.
+ */
+export function abandoned(
+  state: ClusterState,
+  resource: ResourceState,
+  self: NodeName,
+  why: string,
+): NewEvent[] {
+  const { tag, switchover, takeover, confirmation, entering, left, reigns } = resource;
+  const own = [
+    takeover?.candidate === self ? takeover.command : null,
+    confirmation?.candidate === self ? confirmation.command : null,
+    reigns.some(({ node }) => node === self) ? (entering?.command ?? null) : null,
+  ];
   const step = left?.handedTo ? 5 : 2;
-  return [
-    ...(switchover
-      ? [
+  const failedSwitchover =
+    switchover === null
+      ? []
+      : [
           event(
             'switchover.failed',
             tag,
             { from: switchover.from, to: switchover.to, epoch: switchover.epoch, step, why },
             switchover.command,
           ),
-        ]
-      : []),
-    ...[...new Set(commands)].flatMap((command) => failedCommand(state, command, resource, why)),
+        ];
+  const commands = new Set([switchover?.command ?? null, ...own]);
+  return [
+    ...failedSwitchover,
+    ...[...commands].flatMap((command) => failedCommand(state, command, resource, why)),
   ];
 }

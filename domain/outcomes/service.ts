@@ -50,7 +50,7 @@ export const outOfService: Outcome<'out-of-service'> = (allowed) => {
   const reign = resource.reigns.find(({ node }) => node === (command.node ?? sourceOf(resource)));
   if (!reign) return [];
   return [
-    ...abandoned(state, resource, `${resource.tag} was taken out of service`),
+    ...abandoned(state, resource, facts.self, `${resource.tag} was taken out of service`),
     event('resource.left-service', resource.tag, {
       node: reign.node,
       epoch: reign.epoch,
@@ -71,7 +71,7 @@ export const forceOnline: Outcome<'force-online'> = ({ state, resource, command,
     since: null,
   };
   return [
-    ...abandoned(state, resource, `${node} was forced online`),
+    ...abandoned(state, resource, facts.self, `${node} was forced online`),
     event('resource.forced-online', resource.tag, { node, epoch, lost }),
     ...(resource.replicas[node]?.dataCorrupt
       ? [event('data-corrupt.cleared', resource.tag, { node, by: 'forced' })]
@@ -103,12 +103,22 @@ export const returnToService: Outcome<'return'> = ({ state, resource, facts }) =
   const missing = missingPromises(resource, facts);
   if (missing.length === 0) {
     const why = `${self} went in service again`;
-    return [...abandoned(state, resource, why), ...goInService(resource, self, facts, 'returned')];
+    return [
+      ...abandoned(state, resource, facts.self, why),
+      ...goInService(resource, self, facts, 'returned'),
+    ];
   }
   const reign = resource.reigns.find(({ node }) => node === self);
   const isTakenOver = hearsAnotherSource(facts);
   return [
-    ...abandoned(state, resource, `${self} left service and cannot tell whether another took over`),
+    ...abandoned(
+      state,
+      resource,
+      facts.self,
+      isTakenOver
+        ? `another node took over from ${self}`
+        : `${self} left service and cannot tell whether another took over`,
+    ),
     // Who is told that another serves can tell (rule 7): it only has not read that history yet.
     ...(resource.replicas[self]?.dataCorrupt || isTakenOver
       ? []

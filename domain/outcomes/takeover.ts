@@ -1,3 +1,4 @@
+import type { CommandOf } from '../commands.ts';
 import { candidates, takeoverOrder } from '../eligibility.ts';
 import { event, type NewEvent } from '../events.ts';
 import type { Facts } from '../facts.ts';
@@ -10,8 +11,8 @@ import { abandoned, completed, enter, failed, failedCommand, type Outcome } from
 export const failover: Outcome<'failover'> = ({ state, resource, command, facts }) => {
   const candidate = command.node ?? candidates(resource, facts)[0] ?? facts.self;
   const lost = sourceOf(resource) ?? resource.lastOwner?.node ?? candidate;
-  const given = abandoned(state, resource, `${lost} is lost, and ${candidate} takes over`);
-  const wait = confirmation(state.settings, resource.tag, lost, candidate);
+  const given = abandoned(state, resource, facts.self, `${lost} is lost, and ${candidate} takes over`);
+  const wait = waitOf(state, resource, command, lost, candidate);
   if (!wait) return [...given, startFailover(resource, lost, candidate, facts)];
   if (wait.seconds > 0) {
     return [...given, event('failover.confirmation-requested', resource.tag, { lost, candidate, ...wait })];
@@ -26,6 +27,17 @@ export const failover: Outcome<'failover'> = ({ state, resource, command, facts 
     startFailover(resource, lost, candidate, facts),
   ];
 };
+
+/** Rule 14: an operator's own order is a confirmation; only what policy starts waits for one. */
+export function waitOf(
+  { settings }: ClusterState,
+  { tag }: ResourceState,
+  { actor }: CommandOf<'failover'>,
+  lost: NodeName,
+  candidate: NodeName,
+) {
+  return actor.via === 'policy' ? confirmation(settings, tag, lost, candidate) : undefined;
+}
 
 function startFailover(
   resource: ResourceState,
@@ -92,7 +104,7 @@ export const promise: Outcome<'promise'> = ({ resource, command, facts }) => {
 export const promisesCollected: Outcome<'promises-collected'> = ({ state, resource, command, facts }) => {
   const { takeover } = resource;
   if (!takeover) return [];
-  const against = obstacle(resource, command, facts.self);
+  const against = obstacle(resource, command, facts);
   if (!against) return [enter(resource, facts.self, command.epoch, 'failover')];
   const { lost, candidate } = takeover;
   return [

@@ -25,3 +25,14 @@ export const supersededSelf: Rule = ({ resource, facts }) =>
   resource.replicas[facts.self]?.victimOf == null
     ? undefined
     : refuse('stale-command', `${facts.self} is not superseded`, { because: [resource.because] });
+
+/** What an operator has resolved is none any more, though the engines differ until the victim is resynced. */
+export const unresolved: Rule<CommandOf<'split-brain-seen'>> = ({ resource, command }) => {
+  const nodes = command.reigns.map(({ node }) => node);
+  const victim = nodes.find((node) => nodes.some((other) => resource.replicas[node]?.victimOf === other));
+  return victim === undefined
+    ? undefined
+    : refuse('no-split-brain', `${victim} gives up what it wrote`, {
+        because: [resource.replicas[victim]?.because],
+      });
+};

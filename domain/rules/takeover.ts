@@ -28,7 +28,8 @@ export const failoverSource: Rule<CommandOf<'failover'>> = ({ resource, facts })
 
 export function sourceAlive(resource: ResourceState, source: NodeName, facts: Facts): Refusal {
   const witnesses = isReachable(facts, source) ? [facts.self] : (facts.heardBy?.[source] ?? []);
-  return refuse('source-alive', `${source} is heard by ${witnesses.join(', ')}`, {
+  const how = source === facts.self ? 'it is this node' : `it is heard by ${witnesses.join(', ')}`;
+  return refuse('source-alive', `${source} is the source, and ${how}`, {
     because: [resource.because],
     allowed: [`switchover ${resource.tag} NODE`],
   });

@@ -19,6 +19,8 @@ interface PeerRecord {
   connected: boolean;
   resyncing: boolean;
   full: boolean;
+  /** Ordered whatever the generations say: the peer is the victim of a split brain, or everything is wanted. */
+  forced: boolean;
   heardAt: number | null;
 }
 
@@ -60,6 +62,8 @@ export class EngineYard {
   reaches: (a: NodeName, b: NodeName) => boolean = () => true;
   /** Resyncs stand still while this is set: scenarios look at what is refused meanwhile. */
   holdResyncs = false;
+  /** Called around each order; what it throws is what becomes of the order. */
+  onOrder: (node: NodeName, order: string, when: 'before' | 'after') => void = () => {};
   #generations = 0;
 
   constructor(clock: SimulatedClock) {
@@ -93,6 +97,8 @@ export class EngineYard {
   }
 
   readonly #wasOpened = new Set<string>();
+  /** Each split is told once per pair and generation. */
+  readonly #splitSeen = new Set<string>();
 
   /** The process ends; its disk stays. */
   kill(node: NodeName, tag: Tag): void {
@@ -202,9 +208,9 @@ export class EngineYard {
     const brandNew = target.generation === null;
     const sameGeneration = target.generation === source.generation;
     const older = target.generation !== null && source.ancestors.includes(target.generation);
-    if (!brandNew && !sameGeneration && !older && !record.full) {
-      if (!splitSeen.has(`${source.node}${target.node}${source.generation}`)) {
-        splitSeen.add(`${source.node}${target.node}${source.generation}`);
+    if (!brandNew && !sameGeneration && !older && !record.forced) {
+      if (!this.#splitSeen.has(`${source.node}${target.node}${source.generation}`)) {
+        this.#splitSeen.add(`${source.node}${target.node}${source.generation}`);
         this.#observe(source, { type: 'split-brain', peer: target.node, since: null });
       }
       return;
@@ -244,6 +250,7 @@ export class EngineYard {
     record.resyncing = false;
     record.outOfSync = false;
     record.full = false;
+    record.forced = false;
     record.dirty.clear();
     target.peers.get(source.node)?.dirty.clear();
     const back = target.peers.get(source.node);
@@ -319,7 +326,10 @@ export class EngineYard {
     return {
       order: async (order) => {
         if (!replica.running) throw new OrderRefused('engine-gone', 'the engine is gone');
-        return this.#carryOut(replica, order);
+        this.onOrder(replica.node, order.order, 'before');
+        const answer = this.#carryOut(replica, order);
+        this.onOrder(replica.node, order.order, 'after');
+        return answer;
       },
       status: async () => {
         if (!replica.running) throw new OrderRefused('engine-gone', 'the engine is gone');
@@ -347,6 +357,7 @@ export class EngineYard {
             connected: false,
             resyncing: false,
             full: first,
+            forced: false,
             heardAt: null,
           });
         }
@@ -382,7 +393,13 @@ export class EngineYard {
       }
       case 'resync': {
         const record = replica.peers.get(order.peer as NodeName);
-        if (record) Object.assign(record, { full: order.kind === 'full', outOfSync: true, resyncing: false });
+        if (record)
+          Object.assign(record, {
+            full: order.kind === 'full',
+            forced: order.force === true,
+            outOfSync: true,
+            resyncing: false,
+          });
         return ok;
       }
       case 'peer-lost':
@@ -547,7 +564,6 @@ export class EngineYard {
 
 const fresh = new WeakMap<SimulatedReplica, Set<NodeName>>();
 const sizes = new WeakMap<PeerRecord, { kind: 'full' | 'partial'; bytes: number }>();
-const splitSeen = new Set<string>();
 
 /** A new generation begins with the first write after more peers are away than when the present one began. */
 function needsGeneration(source: SimulatedReplica): boolean {

@@ -29,7 +29,7 @@ const tag = Tag.parse(mainTag);
 const durations = { ms: 1, s: 1000, m: 60_000, d: 86_400_000 } as const;
 
 /** Events that every scenario is full of, and that say nothing new. */
-const unheard: ReadonlySet<string> = new Set(['resync.progressed', 'node.joined']);
+const unheard: ReadonlySet<string> = new Set(['resync.progressed', 'node.joined', 'node.key-added']);
 
 /**
  * Plays the lines of a transcript on a world. What the lines can say:
@@ -38,8 +38,10 @@ const unheard: ReadonlySet<string> = new Set(['resync.progressed', 'node.joined'
  *     kill NODE… | kill-agent NODE      everything of the node ends at once, or its agent only
  *     kill-engine NODE                  its engine ends
  *     crash NODE at EVENT               … when its journal has the next event of that type
+ *     crash NODE before|after ORDER     … around its engine's next order of that name
  *     cut NODE NODE | isolate NODE | heal
  *     hold resyncs | release resyncs
+ *     bus down | bus up
  *     clock NODE 30d                    its wall clock is that far ahead
  *     pass 30s                          time passes
  *     write NODE REGION CONTENT         the application at NODE writes
@@ -84,13 +86,18 @@ export class Stage {
         for (const node of nodes()) world.yard.kill(node, tag);
         return [];
       case 'crash':
-        world.crashAt(NodeName.parse(args[0]), args[2] ?? '');
+        if (args[1] === 'before' || args[1] === 'after')
+          world.crashOnOrder(NodeName.parse(args[0]), args[2] ?? '', args[1]);
+        else world.crashAt(NodeName.parse(args[0]), args[2] ?? '');
         return [];
       case 'cut':
         world.cut(NodeName.parse(args[0]), NodeName.parse(args[1]));
         return [];
       case 'isolate':
         for (const node of world.nodes.keys()) if (node !== args[0]) world.cut(node, NodeName.parse(args[0]));
+        return [];
+      case 'bus':
+        world.busDown = args[0] === 'down';
         return [];
       case 'heal':
         world.heal();

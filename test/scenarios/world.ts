@@ -154,6 +154,16 @@ export class World {
     this.#crashAt.set(name, type);
   }
 
+  /** The node ends just before, or just after, its engine carries out an order of that name. */
+  crashOnOrder(name: NodeName, order: string, when: 'before' | 'after'): void {
+    this.yard.onOrder = (node, ordered, now) => {
+      if (node !== name || ordered !== order || now !== when) return;
+      this.yard.onOrder = () => {};
+      this.kill(name);
+      throw new Error(`${name} crashes ${when} ${order}`);
+    };
+  }
+
   cut(a: NodeName, b: NodeName): void {
     this.#cut.add(`${a} ${b}`).add(`${b} ${a}`);
   }
