@@ -143,14 +143,18 @@ export class DurableLogs {
   }
 
   addDamage(found: readonly Damage[]): void {
-    this.damage = [...this.damage, ...found];
-    for (const one of found) this.onDamage(one);
+    const added = found.filter((one) => !this.damage.some((known) => isSameDamage(known, one)));
+    this.damage = [...this.damage, ...added];
+    for (const one of added) this.onDamage(one);
   }
 
-  /** Being behind what others have seen of this node's own log is damage (DESIGN 2). */
-  reportSeen(head: Head): void {
+  /**
+   * Being behind what others have seen of this node's own log is damage (DESIGN 2). What an earlier incarnation
+   * lost was accepted when an operator started the next one.
+   */
+  reportSeen({ incarnation, sequence }: Head): void {
     const { node } = this.#parts;
-    const { incarnation, sequence } = head;
+    if (incarnation < this.incarnation) return;
     const own = this.logs.of(node, incarnation)?.sequence ?? 0;
     const isKnown = this.damage.some(
       (one) => one.node === node && one.incarnation === incarnation && (one.to ?? sequence) >= sequence,
@@ -241,6 +245,13 @@ export class DurableLogs {
     }
   }
 }
+
+const isSameDamage = (a: Damage, b: Damage): boolean =>
+  a.code === b.code &&
+  a.node === b.node &&
+  a.incarnation === b.incarnation &&
+  a.from === b.from &&
+  a.to === b.to;
 
 const writeFailed = (error: unknown): JournalError =>
   error instanceof JournalError && error.code === 'write-failed'

@@ -58,6 +58,7 @@ export class HeadFile {
   #plainCount: number;
   #signedCount: number;
   #isDirty = false;
+  #syncing: Promise<void> = Promise.resolve();
 
   /** What the file held when it was opened: undefined when it was not there or no slot verifies. */
   readonly found: PlainHead | undefined;
@@ -93,9 +94,12 @@ export class HeadFile {
     return this.#isDirty;
   }
 
+  /** One after the other, so that none is under way when the last of them is done. */
   async sync(): Promise<void> {
     this.#isDirty = false;
-    await syncFile(this.#file);
+    const sync = this.#syncing.then(() => syncFile(this.#file));
+    this.#syncing = sync.catch(() => undefined);
+    await sync;
   }
 
   close(): void {

@@ -156,7 +156,7 @@ export class LevelJournal implements Journal {
       await this.#ready();
       const { store, attested, durable } = this.#parts;
       const { writes, received } = await receiveEvents(events, {
-        own: this.node,
+        own: { node: this.node, incarnation: durable.incarnation },
         logs: durable.logs.copy(),
         store,
         attested,

@@ -11,7 +11,8 @@ import { encode, hashFault } from './record.ts';
  * continues the log; one that is stored is never replaced (I9).
  */
 export interface ReceiveContext {
-  readonly own: string;
+  /** This node, and the incarnation of its log that only it appends to; earlier ones are received like any log. */
+  readonly own: { readonly node: string; readonly incarnation: number };
   /** Advanced by what is stored here. */
   readonly logs: Logs;
   readonly store: EventStore;
@@ -50,7 +51,7 @@ export async function receiveEvents(
       const stored = staged ?? (await readEvent(store, node, incarnation, sequence).catch(() => undefined));
       if (stored === undefined || stored.hash === event.hash) duplicates += 1;
       else conflicts.push({ id, storedHash: stored.hash, receivedHash: event.hash });
-    } else if (node === own) {
+    } else if (node === own.node && incarnation >= own.incarnation) {
       reject('bad-chain', `event ${id} is of this node's own log, which does not have it`);
     } else if (sequence > next) {
       const log = `${node}/${incarnation}`;

@@ -65,6 +65,7 @@ export class Replication {
   #bufferedCount = 0;
   /** Found to be in order, and not yet ordered to be stored. */
   readonly #ready: EventEnvelope[] = [];
+  #ownIncarnation = 1;
   #nextId = 1;
 
   constructor(options: ReplicateOptions, logs: readonly LogHead[]) {
@@ -75,13 +76,17 @@ export class Replication {
   /** The journal holds exactly this. */
   restart(logs: readonly LogHead[]): void {
     for (const log of this.#logs.values()) log.next = { sequence: 0, hash: '' };
-    for (const { node, incarnation, sequence, hash } of logs)
-      this.#log(node, incarnation).next = { sequence, hash };
+    for (const head of logs) this.#standAt(head);
   }
 
   /** This node appended to its own log. */
-  appended({ node, incarnation, sequence, hash }: LogHead): void {
+  appended(head: LogHead): void {
+    this.#standAt(head);
+  }
+
+  #standAt({ node, incarnation, sequence, hash }: LogHead): void {
     this.#log(node, incarnation).next = { sequence, hash };
+    if (node === this.#options.own) this.#ownIncarnation = Math.max(this.#ownIncarnation, incarnation);
   }
 
   /** Another node says what it has of every log. */
@@ -94,7 +99,7 @@ export class Replication {
       if (before?.hash === head.hash) continue;
       if (head.sequence === log.next.sequence && head.hash !== log.next.hash)
         orders.push(this.#contradicts(log, from, head));
-      else if (head.node === this.#options.own && head.sequence > log.next.sequence)
+      else if (this.#isOwn(log) && head.sequence > log.next.sequence)
         orders.push({ type: 'own-behind', head });
     }
     return [...orders, ...this.#requests(nowMs)];
@@ -139,9 +144,12 @@ export class Replication {
 
   /** True when nothing that was announced is missing here. */
   get isComplete(): boolean {
-    return [...this.#logs.values()].every(
-      (log) => log.node === this.#options.own || this.#sources(log).length === 0,
-    );
+    return [...this.#logs.values()].every((log) => this.#isOwn(log) || this.#sources(log).length === 0);
+  }
+
+  /** The log that only this node appends to; of its earlier incarnations others may hold more than it does. */
+  #isOwn({ node, incarnation }: LogState): boolean {
+    return node === this.#options.own && incarnation >= this.#ownIncarnation;
   }
 
   #log(node: string, incarnation: number): LogState {
@@ -170,8 +178,8 @@ export class Replication {
   }
 
   #keep(event: EventEnvelope): void {
-    if (event.node === this.#options.own) return;
     const log = this.#log(event.node, event.incarnation);
+    if (this.#isOwn(log)) return;
     const isWanted = event.sequence > log.next.sequence && !log.early.has(event.sequence);
     const isNext = event.sequence === log.next.sequence + 1;
     if (!isWanted || (!isNext && this.#bufferedCount >= this.#options.bufferedMax)) return;
@@ -209,12 +217,12 @@ export class Replication {
   }
 
   #requests(nowMs: number): ReplicateOrder[] {
-    const { own, requestsMax, eventsPerRequest, requestTimeoutMs } = this.#options;
+    const { requestsMax, eventsPerRequest, requestTimeoutMs } = this.#options;
     const orders: ReplicateOrder[] = [];
     let underWay = [...this.#logs.values()].filter(({ request }) => request !== undefined).length;
     for (const log of this.#logs.values()) {
       if (underWay >= requestsMax) break;
-      if (log.node === own || log.request !== undefined) continue;
+      if (this.#isOwn(log) || log.request !== undefined) continue;
       const sources = this.#sources(log);
       const source = sources.find(({ node }) => node !== log.askedLast) ?? sources[0];
       if (source === undefined) continue;

@@ -120,4 +120,27 @@ describe('journals that replicate', () => {
     expect(await eve.repair((range) => cluster.read('sophocles', range))).toEqual([]);
     expect(await allEvents(eve)).toEqual(before);
   });
+
+  it('what an operator gave up comes back to the earlier incarnation, and everybody holds both', async () => {
+    const cluster = await threeNodes();
+    await cluster.stop('eve');
+    const older = temporaryDirectory();
+    cpSync(cluster.directory('eve'), older, { recursive: true });
+    await cluster.start('eve');
+    await cluster.append('eve', 30);
+    await cluster.exchange();
+    await cluster.stop('eve');
+    rmSync(cluster.directory('eve'), { recursive: true });
+    cpSync(older, cluster.directory('eve'), { recursive: true });
+
+    const eve = await cluster.start('eve');
+    await eve.startIncarnation();
+    const [first] = await cluster.append('eve', 5);
+    expect(first).toMatchObject({ id: 'eve/2/1', seen: expect.stringContaining('eve/1/700/') });
+    for (let round = 0; round < 3; round += 1) await cluster.exchange();
+    expect(eve.damage()).toEqual([]);
+    const all = await allEvents(eve);
+    expect(all).toHaveLength(2100 + 30 + 5);
+    for (const name of ['adam', 'sophocles']) expect(await allEvents(cluster.journal(name))).toEqual(all);
+  });
 });
