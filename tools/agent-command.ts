@@ -13,6 +13,7 @@ import { monotonicClock } from '../adapters/engine/real-ports.ts';
 import { LinuxHost } from '../adapters/host/host.ts';
 import { NodeName } from '../domain/vocabulary.ts';
 import { openLevelJournal } from '../journal/level-journal.ts';
+import { openLevelViews } from '../journal/level-views.ts';
 import { Exit, exitCodes, type Output } from './program.ts';
 
 /** `1s`, `500ms`, or a number of seconds. Milliseconds. */
@@ -85,6 +86,7 @@ async function run(options: z.infer<typeof Options>, output: Output): Promise<vo
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const engines = new EngineProcesses(dir);
   const journal = await openLevelJournal({ directory: join(dir, 'journal'), node, cluster });
+  const views = await openLevelViews(join(dir, 'views'));
   const user = ActorName.parse(node);
   const bus = connectNatsBus({
     cluster,
@@ -105,7 +107,7 @@ async function run(options: z.infer<typeof Options>, output: Output): Promise<vo
       heartbeatMs: options.heartbeat,
       lostAfter: options.lostAfter,
     },
-    { journal, bus, engines, host: new LinuxHost(), clock: monotonicClock, log, wallNow: Date.now },
+    { journal, bus, views, engines, host: new LinuxHost(), clock: monotonicClock, log, wallNow: Date.now },
   );
   await agent.start();
   const socket = join(dir, 'agent.sock');
@@ -119,6 +121,7 @@ async function run(options: z.infer<typeof Options>, output: Output): Promise<vo
   server.close();
   await agent.close();
   await bus.close();
+  await views.close();
   await journal.close();
   process.exit(0);
 }

@@ -9,6 +9,7 @@ import { reigns } from '../../domain/state.ts';
 import { NodeName, regionSize, type Tag } from '../../domain/vocabulary.ts';
 import { CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
 import type { Damage, Journal, SignedHead } from '../../journal/journal.ts';
+import type { LevelViews } from '../../journal/level-views.ts';
 import type { AgentBus } from '../bus/bus.ts';
 import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
 import type { Clock, Timer } from '../engine/clock.ts';
@@ -29,6 +30,8 @@ import { ViewPublisher } from './view-publisher.ts';
 export interface AgentPorts {
   readonly journal: Journal;
   readonly bus: AgentBus;
+  /** Where views and their checkpoint are stored. */
+  readonly views: Pick<LevelViews, 'get' | 'put'>;
   readonly engines: Engines;
   readonly host: Host;
   readonly clock: Clock;
@@ -96,7 +99,14 @@ export class Agent {
           .filter((node) => node !== options.node),
       repaired: (damage) => this.#repaired(damage),
     });
-    this.#views = new ViewPublisher(this.history, ports.bus, () => ports.journal.heads(), ports.log);
+    this.#views = new ViewPublisher({
+      history: this.history,
+      bus: ports.bus,
+      store: ports.views,
+      clock: ports.clock,
+      log: ports.log,
+      heads: () => ports.journal.heads(),
+    });
     this.#intake = new CommandIntake(this.context, this.#loop, this.history, this.#views);
   }
 
@@ -104,7 +114,8 @@ export class Agent {
   async start(): Promise<void> {
     this.#startedAtMs = this.#ports.clock.nowMs();
     const { journal, bus } = this.#ports;
-    await this.#replay();
+    await this.#replay((events) => this.history.load(events));
+    await this.#views.start();
     journal.onStored((events) => this.#stored(events));
     this.#engines.listen({
       observed: (tag, observation) => this.#observed(tag, observation),
@@ -119,7 +130,6 @@ export class Agent {
         this.#exchange.attested(heartbeat['signed'] as SignedHead, keys);
     });
     bus.answer((question, from) => answerQuestion(this.context, question, from));
-    this.#views.start();
     this.#exchange.start();
     this.#intake.start();
     await this.#join();
@@ -128,10 +138,10 @@ export class Agent {
   }
 
   /** The good part of a damaged journal is folded too; the rest follows when it is repaired. */
-  async #replay(): Promise<void> {
+  async #replay(take: (events: readonly EventEnvelope[]) => void): Promise<void> {
     const { journal, log } = this.#ports;
     try {
-      for await (const batch of journal.replay()) this.history.add(batch);
+      for await (const batch of journal.replay()) take(batch);
     } catch (error) {
       log.error(
         { damage: journal.damage(), error: String(error) },
@@ -142,7 +152,7 @@ export class Agent {
 
   async #repaired(damage: readonly Damage[]): Promise<void> {
     const before = this.history.state;
-    await this.#replay();
+    await this.#replay((events) => this.history.add(events));
     for (const { code, message } of damage)
       await this.#submit('journal-damaged', { code, text: message }, 'engine');
     await this.#submit('journal-repaired', { text: 'fetched from other nodes' }, 'engine');
@@ -154,6 +164,7 @@ export class Agent {
     this.#tick?.cancel();
     await this.#reconciler.close();
     this.#exchange.close();
+    await this.#views.close();
   }
 
   /** A command of a person, over the local socket or the bus. */

@@ -1,5 +1,5 @@
-import { CausalOrder, causalFacts } from '../../domain/causality.ts';
-import type { EventEnvelope } from '../../domain/envelope.ts';
+import { CausalOrder, causalFacts, type Positions } from '../../domain/causality.ts';
+import { type EventEnvelope, parseEventId } from '../../domain/envelope.ts';
 import type { AnyEvent } from '../../domain/events.ts';
 import { evolve } from '../../domain/evolve.ts';
 import { type ClusterState, emptyState } from '../../domain/state.ts';
@@ -26,6 +26,13 @@ const upcasters: Upcasters = {};
 
 export const toEvent = (envelope: EventEnvelope): AnyEvent => readEvent(upcast(envelope, upcasters));
 
+function positionsOf(heads: readonly string[]): Positions {
+  const positions = heads.map(parseEventId).filter((position) => position !== undefined);
+  return Object.fromEntries(
+    positions.map(({ node, incarnation, sequence }) => [node, { incarnation, sequence }]),
+  );
+}
+
 /** The events of all logs in their one order, and the state that they fold to (DESIGN 2). */
 export class History {
   readonly #order = new CausalOrder<EventEnvelope>(causalFacts);
@@ -41,9 +48,35 @@ export class History {
     return this.#order;
   }
 
-  /** All events, in order. */
-  events(): readonly AnyEvent[] {
-    return this.#order.events().map(toEvent);
+  /** The events in order, from a place on. */
+  events(from = 0): readonly AnyEvent[] {
+    return this.#order.events(from).map(toEvent);
+  }
+
+  /** At the start: takes events in without folding them; `begin` says what they fold to. */
+  load(envelopes: readonly EventEnvelope[]): void {
+    this.#order.add(envelopes);
+  }
+
+  begin(state: ClusterState): void {
+    this.#state = state;
+    this.#folded = this.#order.length;
+    this.#checkpoints = [
+      { place: 0, state: emptyState() },
+      { place: this.#folded, state },
+    ];
+  }
+
+  /** How many events lie up to these heads (event ids, one per log). */
+  lengthOf(heads: readonly string[]): number {
+    return this.#order.asOf(positionsOf(heads)).length;
+  }
+
+  /** Whether the order begins with exactly the events up to these heads. */
+  beginsWith(heads: readonly string[]): boolean {
+    const events = this.#order.asOf(positionsOf(heads));
+    const known = heads.every((id) => events.some((event) => event.id === id));
+    return known && events.every((event, place) => event === this.#order.at(place));
   }
 
   /** Takes events in, in whatever order they come, and folds what can be folded. */

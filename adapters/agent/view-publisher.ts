@@ -1,28 +1,68 @@
 import type { Heads } from '../../domain/envelope.ts';
-import { bucketViews, emptyStanding, fold, LiveViews, type ViewChange } from '../../projections/views.ts';
+import type { LevelViews } from '../../journal/level-views.ts';
+import {
+  bucketViews,
+  emptyStanding,
+  fold,
+  LiveViews,
+  type Standing,
+  standingVersion,
+  type ViewChange,
+} from '../../projections/views.ts';
 import type { AgentBus } from '../bus/bus.ts';
 import { ViewKey } from '../bus/messages.ts';
+import type { Clock, Timer } from '../engine/clock.ts';
 import type { Change, History } from './history.ts';
 import type { AgentLog } from './ports.ts';
 
-/** Keeps the views of this node's history, and shows those that others watch (REQUIREMENTS 5, Bus). */
-export class ViewPublisher {
-  readonly #history: History;
-  readonly #bus: AgentBus;
-  readonly #heads: () => Heads;
-  readonly #log: AgentLog;
-  readonly #views = new LiveViews(emptyStanding());
+/** What is folded already need not be folded again at the next start: that far behind it may be. */
+const checkpointMs = 30_000;
+const checkpointName = 'standing';
 
-  constructor(history: History, bus: AgentBus, heads: () => Heads, log: AgentLog) {
-    this.#history = history;
-    this.#bus = bus;
-    this.#heads = heads;
-    this.#log = log;
+export interface ViewPublisherOptions {
+  readonly history: History;
+  readonly bus: AgentBus;
+  readonly store: Pick<LevelViews, 'get' | 'put'>;
+  readonly clock: Clock;
+  readonly log: AgentLog;
+  readonly heads: () => Heads;
+}
+
+/** Keeps the views of this node's history, stores them with the place at which they stand, and shows them (REQUIREMENTS 5, Bus). */
+export class ViewPublisher {
+  readonly #options: ViewPublisherOptions;
+  #views = new LiveViews(emptyStanding());
+  /** Changed since the last checkpoint, as JSON text; null: gone. */
+  #unstored: Record<string, string | null> = {};
+  #timer: Timer | null = null;
+
+  constructor(options: ViewPublisherOptions) {
+    this.#options = options;
   }
 
-  /** After the journal was folded: shows everything. */
-  start(): void {
-    this.#publish(this.#views.append(this.#history.events()));
+  get standing(): Standing {
+    return this.#views.standing;
+  }
+
+  /** Goes on from the last checkpoint where the history still begins with what it stands on; else everything is folded. */
+  async start(): Promise<void> {
+    const { history } = this.#options;
+    const stored = await this.#stored();
+    const standing = stored ?? emptyStanding();
+    const from = stored ? history.lengthOf(Object.values(stored.heads)) : 0;
+    fold(standing, history.events(from));
+    history.begin(structuredClone(standing.state));
+    this.#views = new LiveViews(standing);
+    this.#publish(this.#views.append([]));
+  }
+
+  async #stored(): Promise<Standing | undefined> {
+    const { store, history } = this.#options;
+    const view = await store.get(checkpointName);
+    if (!view) return undefined;
+    const { version, standing } = JSON.parse(view.body) as { version: string; standing: Standing };
+    if (version !== standingVersion) return undefined;
+    return history.beginsWith(Object.values(standing.heads)) ? standing : undefined;
   }
 
   changed({ events, refolded }: Change): void {
@@ -32,23 +72,48 @@ export class ViewPublisher {
     }
     // A late event took its place among others: every view stands on another order now.
     const standing = emptyStanding();
-    fold(standing, this.#history.events());
+    fold(standing, this.#options.history.events());
     this.#publish(this.#views.replace(standing));
   }
 
-  get standing() {
-    return this.#views.standing;
+  /** The last checkpoint. */
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    await this.#store();
   }
 
   #publish(changes: readonly ViewChange[]): void {
-    const heads = this.#heads();
+    const heads = this.#options.heads();
     for (const { name, view } of changes) {
-      if (!bucketViews.includes(name.split('.')[0] ?? '')) continue;
-      const key = ViewKey.safeParse(name);
-      if (!key.success) continue;
-      this.#bus.putView(key.data, view, heads).catch((error: unknown) => {
-        this.#log.warn({ view: name, error: String(error) }, 'a view could not be shown');
-      });
+      this.#unstored[name] = view === null ? null : JSON.stringify(view);
+      if (bucketViews.includes(name.split('.')[0] ?? '')) this.#show(name, view, heads);
+    }
+    if (changes.length === 0 || this.#timer) return;
+    this.#timer = this.#options.clock.after(checkpointMs, () => {
+      this.#timer = null;
+      void this.#store();
+    });
+  }
+
+  #show(name: string, view: object | null, heads: Heads): void {
+    const { bus, log } = this.#options;
+    const key = ViewKey.safeParse(name);
+    if (!key.success) return;
+    bus.putView(key.data, view, heads).catch((error: unknown) => {
+      log.warn({ view: name, error: String(error) }, 'a view could not be shown');
+    });
+  }
+
+  /** Views and checkpoint in one batch: what is stored is always the fold of exactly the events up to its heads. */
+  async #store(): Promise<void> {
+    const { store, log, heads } = this.#options;
+    const views = this.#unstored;
+    this.#unstored = {};
+    const checkpoint = JSON.stringify({ version: standingVersion, standing: this.standing });
+    try {
+      await store.put(heads(), { ...views, [checkpointName]: checkpoint });
+    } catch (error) {
+      log.warn({ error: String(error) }, 'the views could not be stored: the next start folds more');
     }
   }
 }

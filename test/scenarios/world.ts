@@ -89,6 +89,7 @@ export class World {
       },
       {
         journal: node.journal,
+        views: { get: async () => undefined, put: async () => {} },
         bus: this.#hub.connect(ClusterName.parse('scenario'), ActorName.parse(name)),
         engines: this.yard.enginesOf(name),
         host,
