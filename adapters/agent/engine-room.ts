@@ -11,8 +11,6 @@ export interface EngineEvents {
 
 interface Running {
   readonly engine: Engine;
-  /** It was serving or following before this agent met it. */
-  readonly adopted: boolean;
   status: EngineStatus | null;
 }
 
@@ -20,7 +18,7 @@ interface Running {
 export class EngineRoom {
   readonly #engines: Engines;
   readonly #running = new Map<Tag, Running>();
-  readonly #starting = new Map<Tag, Promise<Running>>();
+  readonly #starting = new Map<Tag, Promise<void>>();
   #events: EngineEvents | null = null;
 
   constructor(engines: Engines) {
@@ -52,23 +50,17 @@ export class EngineRoom {
   }
 
   /** Runs the engine if it does not run yet. */
-  async ensure(tag: Tag): Promise<{ adopted: boolean; fresh: boolean }> {
-    const known = this.#running.get(tag);
-    if (known) return { adopted: known.adopted, fresh: false };
-    const starting = this.#starting.get(tag) ?? this.#start(tag);
+  async ensure(tag: Tag): Promise<void> {
+    if (this.#running.has(tag)) return;
+    const starting = this.#starting.get(tag) ?? this.#start(tag).finally(() => this.#starting.delete(tag));
     this.#starting.set(tag, starting);
-    try {
-      const running = await starting;
-      return { adopted: running.adopted, fresh: true };
-    } finally {
-      this.#starting.delete(tag);
-    }
+    await starting;
   }
 
-  async #start(tag: Tag): Promise<Running> {
+  async #start(tag: Tag): Promise<void> {
     // Observations come while the order to acknowledge them is not possible yet: they queue behind the start.
     let journaled: Promise<void> = Promise.resolve();
-    const { engine, adopted } = await this.#engines.run(tag, {
+    const { engine } = await this.#engines.run(tag, {
       observed: (observation) => {
         journaled = journaled.then(() => this.#observed(tag, observation));
       },
@@ -79,9 +71,7 @@ export class EngineRoom {
         this.#events?.gone(tag);
       },
     });
-    const running: Running = { engine, adopted, status: null };
-    this.#running.set(tag, running);
-    return running;
+    this.#running.set(tag, { engine, status: null });
   }
 
   async #observed(tag: Tag, observation: NumberedObservation): Promise<void> {

@@ -174,15 +174,9 @@ export class Reconciler {
   async #open(intent: Extract<Intent, { do: 'open' }>): Promise<boolean> {
     const { engines, options } = this.#context;
     const { tag } = intent;
-    const { fresh, adopted } = await engines.ensure(tag);
+    await engines.ensure(tag);
     const status = await engines.status(tag);
-    if (status?.open) {
-      if (fresh && adopted)
-        await this.#context
-          .submit('node-joined', { host: options.replicate.host }, 'engine')
-          .catch(() => undefined);
-      return true;
-    }
+    if (status?.open) return true;
     const bitmap = intent.bitmap === 'none' ? null : intent.bitmap;
     const { folder, wasOpened } = engines.home(tag, intent.volumes[0]?.path ?? '', bitmap);
     const resource = this.#context.state().resources[tag];
