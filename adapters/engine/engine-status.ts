@@ -1,7 +1,7 @@
 import type { EngineStatus, PeerStatus } from './control-protocol.ts';
 import type { Mirror } from './mirror.ts';
-import { corruptFrames, type Node } from './node.ts';
-import type { Peer } from './peer.ts';
+import type { Node } from './node.ts';
+import { corruptFrames, type Peer } from './peer.ts';
 import type { EnginePorts } from './ports.ts';
 
 export function statusOf(node: Node | null, pid: number, ports: EnginePorts): EngineStatus {

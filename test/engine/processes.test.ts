@@ -54,7 +54,7 @@ describe('an engine process', () => {
     adam.observations.length = 0;
     await adam.control();
     await adam.until('the missed observation', async () =>
-      adam.observations.some(({ type }) => type === 'peer-out-of-sync'),
+      adam.observations.some(({ type }) => type === 'generation-started'),
     );
     const numbers = adam.observations.map(({ observation }) => observation);
     expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index));
