@@ -218,8 +218,8 @@ export class Agent {
       (sum, { byteSize }) => sum + Math.ceil(byteSize / regionSize),
       0,
     );
-    const generation = (await this.#engines.status(tag).catch(() => null))?.replica?.generation ?? null;
-    const observed = fromObservation(observation, resource, this.#options.node, regions, generation);
+    const status = await this.#engines.status(tag).catch(() => null);
+    const observed = fromObservation(observation, resource, this.#options.node, regions, status);
     // Journaled before it is acknowledged to the engine: none is lost, a repeated one is told by its number.
     if (observed)
       await this.#submitObserved(tag, observed, `${tag}/${observation.observation}/${observation.at}`);
