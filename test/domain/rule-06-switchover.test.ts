@@ -44,7 +44,7 @@ describe('rule 6: switchover, step by step', () => {
     const then = given(...mirrored(), started).when(command('handed-over', { to: adam, epoch: 2 }));
     expect(then.events()[0]?.data).toEqual(left.data);
     const { state } = given(...mirrored(), started, left);
-    expect(state.resources[tag]).toMatchObject({ phase: 'switching-over', reigns: [], device: [] });
+    expect(state.resources[tag]).toMatchObject({ phase: 'switching-over', reigns: [] });
     expect(violations(state)).toEqual([]);
   });
 
