@@ -7,7 +7,6 @@ import { labCommand } from './lab/lab-command.ts';
 import { main } from './main.ts';
 import { natsConfigCommand } from './nats-config.ts';
 import { runProgram } from './program.ts';
-import { rocCommand } from './roc.ts';
 
 await main((args, output) =>
   runProgram(
@@ -16,7 +15,6 @@ await main((args, output) =>
       labCommand(processTerminal(output, args)),
       journalCommand(output),
       agentCommand(output),
-      rocCommand(output),
       natsConfigCommand((text) => void output.out(text)),
     ],
     args,

@@ -2,6 +2,7 @@ import {
   comparePositions,
   EventEnvelope as EnvelopeSchema,
   type EventEnvelope,
+  type Heads,
   parseSeen,
 } from '../../domain/envelope.ts';
 import { NodeName } from '../../domain/vocabulary.ts';
@@ -81,8 +82,8 @@ export class JournalExchange {
     this.#bus.publishEvents(own as unknown as JournalRecord[]);
   }
 
-  /** What another node has of every log, of every incarnation. */
-  announced(from: string, logs: readonly LogHead[]): void {
+  announced(from: string, heads: Heads): void {
+    const logs = Object.entries(heads).map(([node, head]): LogHead => ({ node, ...head }));
     this.#carryOut(this.#replication.announced(from, logs, this.#now()));
   }
 

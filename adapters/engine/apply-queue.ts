@@ -123,8 +123,10 @@ export class ApplyQueue {
       this.#mark(write);
     } else if (message.type === messageType.flush) {
       volume.device.flush((error) => {
-        if (error !== null) this.#fail(volume, 'flush', error, 0);
-        else if (!this.#isOver) this.#applied.flushed(message.number);
+        if (error !== null) this.#flushFailed(volume, error);
+        else if (!this.#isOver && this.#failedFrom === Number.POSITIVE_INFINITY) {
+          this.#applied.flushed(message.number);
+        }
       });
       message.release();
     } else {
@@ -178,6 +180,12 @@ export class ApplyQueue {
       this.#fail(write.volume, during, error, write.message.number);
       this.#checkIdle();
     }
+  }
+
+  /** After it the system may call another flush good that is not: what is under way does not count any more. */
+  #flushFailed(volume: Volume, error: Error): void {
+    const underWay = this.#inFlight.map(({ message }) => message.number);
+    this.#fail(volume, 'flush', error, Math.min(this.#started + 1, ...underWay));
   }
 
   #fail(volume: Volume, during: string, error: Error, number: number): void {

@@ -62,7 +62,10 @@ export class ReceivedLogs {
     return true;
   }
 
-  /** Makes them part of this replica's own logs, durably. */
+  /**
+   * Makes them part of this replica's own logs, durably. A log that cannot be written is recorded as invalid instead
+   * (FAULTS 15): that covers whatever the bits would have said, and is no failure of the replica.
+   */
   merge(replica: Replica, logs: readonly NodeName[], done: Done): void {
     const merges = logs.flatMap((node, index) =>
       replica.volumes.map(
@@ -70,8 +73,15 @@ export class ReceivedLogs {
           (next) => {
             const bits = this.#bits.get(`${index + 1} ${volume.index}`);
             const log = volume.logs.get(node);
-            if (bits === undefined || log === undefined) next(null);
-            else log.merge(bits, next);
+            if (bits === undefined || log === undefined) {
+              next(null);
+              return;
+            }
+            log.merge(bits, (error) => {
+              if (error === null) next(null);
+              else if (replica.record.generation.peers[node]?.intentLog === 'invalid') next(null);
+              else replica.logInvalid(volume, node, error.message, next);
+            });
           },
       ),
     );

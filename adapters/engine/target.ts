@@ -215,7 +215,7 @@ export class Target implements Applied {
     inSequence(
       [(done) => peer.logs.merge(replica, finish.logs, done), (done) => allOf(flushes, done)],
       (flushError) => {
-        if (this.#following !== following) return;
+        if (this.#following !== following || replica.failure !== null) return;
         if (flushError !== null) {
           const [volume] = replica.volumes;
           if (volume !== undefined) this.failed(volume, 'flush', flushError);

@@ -122,7 +122,8 @@ export class WritePath implements OperationSteps {
         flush.waiting -= 1;
         if (flush.waiting > 0) return;
         this.#left();
-        done(failure ?? (this.#isOpen ? null : shutDown()));
+        // After one failed flush the system may call the next one good: nothing is stable on a failed replica.
+        done(failure ?? this.#refusal());
       },
     };
     this.#mirrors.offerFlush(volume, flush);
@@ -280,8 +281,9 @@ export class WritePath implements OperationSteps {
   complete(operation: WriteOperation): void {
     if (operation.last > this.#acknowledged) this.#acknowledged = operation.last;
     this.#left();
-    // A reign that ended in the middle of it has not kept its promise about the targets.
-    operation.done(operation.error ?? (this.#isOpen ? null : shutDown()));
+    // A reign that ended in the middle of it has not kept its promise about the targets; a disk that has failed
+    // meanwhile, perhaps not that of FUA.
+    operation.done(operation.error ?? this.#refusal());
   }
 
   #fail(operation: WriteOperation, error: Error): void {

@@ -66,6 +66,14 @@ export class SimulatedDisk {
     return file;
   }
 
+  /** A whole file gets its final name, durably. */
+  rename(from: string, to: string): void {
+    const file = this.file(from);
+    this.#files.delete(from);
+    file.path = to;
+    this.#files.set(to, file);
+  }
+
   has(path: string): boolean {
     return this.#files.has(path);
   }
@@ -122,14 +130,14 @@ interface Dirty {
 }
 
 export class SimulatedFile {
-  readonly path: string;
+  path: string;
   readonly byteSize: number;
   /** What a read returns. */
   readonly cache: Buffer;
   /** What is left after a power failure that loses everything it may. */
   readonly stable: Buffer;
-  /** Called with every range whose cached bytes may have changed. */
-  onChange: (offset: number, byteCount: number) => void = () => {};
+  /** Called with every range whose cached or stable bytes may have changed. */
+  readonly listeners: ((offset: number, byteCount: number) => void)[] = [];
   /** Grows with every change of the stable bytes. */
   stableVersion = 0;
   readonly #disk: SimulatedDisk;
@@ -174,7 +182,7 @@ export class SimulatedFile {
     flip(this.cache);
     flip(this.stable);
     this.stableVersion++;
-    this.onChange(offset, 1);
+    this.#changed(offset, 1);
   }
 
   loseCache(keep: number): void {
@@ -187,7 +195,7 @@ export class SimulatedFile {
   #forget(sector: number): void {
     const start = sector * sectorSize;
     this.stable.copy(this.cache, start, start, start + sectorSize);
-    this.onChange(start, sectorSize);
+    this.#changed(start, sectorSize);
   }
 
   #makeStable(sector: number): void {
@@ -271,7 +279,7 @@ export class SimulatedFile {
       }
       start = stop;
     }
-    this.onChange(offset, bytes.byteLength);
+    this.#changed(offset, bytes.byteLength);
   }
 
   #touch(sector: number): void {
@@ -292,12 +300,18 @@ export class SimulatedFile {
     }
   }
 
+  /** A new process finds in the cache, dirty, what the old one could not flush: it cannot know, so it is spared. */
   #cutOff(owner: SimulatedProcess): void {
+    for (const sector of this.#abandoned) this.#touch(sector);
     for (const write of this.#inFlight) {
       if (write.owner !== owner) continue;
       this.#inFlight.delete(write);
       this.#apply(write, this.#disk.random.pick([0, 0.5, 1]));
     }
+  }
+
+  #changed(offset: number, byteCount: number): void {
+    for (const listen of this.listeners) listen(offset, byteCount);
   }
 
   #sector(layer: Buffer, sector: number): Buffer {

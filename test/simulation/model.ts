@@ -6,6 +6,8 @@ import { writeNumberOf } from './stamp.ts';
 export interface Knowledge {
   readonly cached: Candidates;
   readonly durable: Candidates;
+  /** Its page cache was lost since it was last in sync: writes may be missing out of order. */
+  readonly hasLostPower: boolean;
 }
 
 /**
@@ -16,13 +18,36 @@ export interface Knowledge {
 export class Reign {
   readonly epoch: number;
   readonly source: string;
+  /** The one that its source's image came from; null for the first. */
+  readonly parent: Reign | null;
+  /** Nodes whose images came from the parent too: what was known of them then goes on. */
+  readonly inherited: ReadonlySet<string>;
+  /** An operator has decided that its writes may be lost. */
+  isGivenUp = false;
+  acknowledgedCount = 0;
   readonly #knowledge: Map<string, Knowledge>;
+  /** Acknowledgements that did not wait for that node since it was last in sync. */
+  readonly #missedBy = new Map<string, number>();
   #undurable: Write[] = [];
 
-  constructor(epoch: number, source: string, knowledge: ReadonlyMap<string, Knowledge>) {
+  constructor(
+    epoch: number,
+    source: string,
+    knowledge: ReadonlyMap<string, Knowledge>,
+    parent: Reign | null = null,
+    inherited: ReadonlySet<string> = new Set(),
+  ) {
+    this.inherited = inherited;
     this.epoch = epoch;
     this.source = source;
+    this.parent = parent;
     this.#knowledge = new Map(knowledge);
+  }
+
+  /** The reign on the way from that one to this one that came next after it; null where there is no way. */
+  childOf(ancestor: Reign): Reign | null {
+    if (this === ancestor || this.parent === null) return null;
+    return this.parent === ancestor ? this : this.parent.childOf(ancestor);
   }
 
   get name(): string {
@@ -38,7 +63,19 @@ export class Reign {
   /** The target was brought to the state of the source: it may show just what the source may. */
   inSync(target: string): void {
     const { cached, durable } = this.knowledgeOf(this.source);
-    this.#knowledge.set(target, { cached: cached.clone(), durable: durable.clone() });
+    this.#knowledge.set(target, { cached: cached.clone(), durable: durable.clone(), hasLostPower: false });
+    this.#missedBy.delete(target);
+  }
+
+  /** The node's page cache is gone: its image shows what is durable. */
+  powerFailed(node: string): void {
+    const { durable } = this.knowledgeOf(node);
+    this.#knowledge.set(node, { cached: durable.clone(), durable, hasLostPower: true });
+  }
+
+  /** How many acknowledged writes of this reign that node was not asked to have. */
+  missedBy(node: string): number {
+    return this.#missedBy.get(node) ?? 0;
   }
 
   issued(write: Write): void {
@@ -48,10 +85,20 @@ export class Reign {
     }
   }
 
-  /** `holders`: the source and the targets that must have it by now. `isDurable`: it was written with FUA. */
-  acknowledged(write: Write, step: number, holders: readonly string[], isDurable: boolean): void {
+  /**
+   * `holders`: the source and the targets that must have it by now; `without`: those that need not have it.
+   * `isDurable`: it was written with FUA.
+   */
+  acknowledged(
+    write: Write,
+    step: number,
+    { holders, without }: { readonly holders: readonly string[]; readonly without: readonly string[] },
+    isDurable: boolean,
+  ): void {
     write.endedStep = step;
     write.isAcknowledged = true;
+    this.acknowledgedCount++;
+    for (const node of without) this.#missedBy.set(node, this.missedBy(node) + 1);
     for (const node of holders) this.knowledgeOf(node).cached.holds(write);
     if (isDurable) for (const node of holders) this.knowledgeOf(node).durable.holds(write);
     else this.#undurable.push(write);
@@ -61,11 +108,12 @@ export class Reign {
     write.endedStep = step;
   }
 
-  /** A flush that was issued at that step is answered: what had been acknowledged before it is on stable storage. */
-  flushed(issuedStep: number, holders: readonly string[]): void {
+  /** A flush that was issued at that step is answered: what had been acknowledged before it, is on stable storage. */
+  flushed(issuedStep: number, holders: readonly string[]): readonly Write[] {
     const covered = this.#undurable.filter((write) => write.endedStep < issuedStep);
     this.#undurable = this.#undurable.filter((write) => write.endedStep >= issuedStep);
     for (const node of holders) for (const write of covered) this.knowledgeOf(node).durable.holds(write);
+    return covered;
   }
 }
 

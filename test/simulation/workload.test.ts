@@ -47,13 +47,20 @@ function play(seed: number, serve: (device: BlockDevice) => Export, untilMs = 50
   });
   const file = disk.create('/d/v0', sectorCount * sectorSize);
   const server = new SimulatedProcess(world, 'eve');
-  const known = { cached: blankCandidates(sectorCount), durable: blankCandidates(sectorCount) };
+  const known = {
+    cached: blankCandidates(sectorCount),
+    durable: blankCandidates(sectorCount),
+    hasLostPower: false,
+  };
   const reign = new Reign(1, 'eve', new Map([['eve', known]]));
   const wrong: string[] = [];
   const served = serve(file.open(server));
   const application = new Application(world, server, [served], reign, habits, new Numbering(), {
-    acknowledged: (write, isDurable) => reign.acknowledged(write, world.steps, ['eve'], isDurable),
-    flushed: (issuedStep) => reign.flushed(issuedStep, ['eve']),
+    acknowledged: (write, isDurable) =>
+      reign.acknowledged(write, world.steps, { holders: ['eve'], without: [] }, isDurable),
+    flushed: (issuedStep) => {
+      reign.flushed(issuedStep, ['eve']);
+    },
     wrong: (message) => wrong.push(message),
   });
   application.start();

@@ -53,6 +53,7 @@ export class Application {
   readonly #firstSectors: readonly number[];
   #requestCount = 0;
   #isOver = false;
+  #idle: () => void = () => {};
 
   constructor(
     world: World,
@@ -94,9 +95,11 @@ export class Application {
     for (let index = 0; index < this.#habits.depth; index++) this.#pause();
   }
 
-  /** No more requests; those in flight may still be answered. */
-  leave(): void {
+  /** No more requests; `idle` when those in flight are answered, if ever. */
+  leave(idle: () => void = () => {}): void {
     this.#isOver = true;
+    this.#idle = idle;
+    if (this.#requestCount === 0) idle();
   }
 
   #pause(): void {
@@ -135,7 +138,8 @@ export class Application {
         this.#requestCount--;
         if (error !== null) this.#world.count(`application ${what} failed`);
         ended(error === null);
-        this.#pause();
+        if (this.#requestCount === 0 && this.#isOver) this.#idle();
+        else this.#pause();
       }),
     );
   }
