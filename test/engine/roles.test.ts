@@ -156,7 +156,12 @@ describe('roles', () => {
       await adam.connect(eve);
       await eve.connect(adam);
       await eve.ordered({ order: 'become-target', epoch: 1 });
-      await adam.until('some cleared regions', () => adam.peer(eve).dirtyRegions < volumeBytes / region);
+      for (const [node, peer] of [
+        [adam, eve],
+        [eve, adam],
+      ] as const) {
+        await node.until('some cleared regions', () => node.peer(peer).dirtyRegions < volumeBytes / region);
+      }
       expect(await eve.order({ order: 'serve', epoch: 2 })).toMatchObject({
         ok: false,
         code: 'target-resyncing',
