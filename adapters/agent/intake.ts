@@ -108,7 +108,10 @@ export class CommandIntake {
     const ended = this.#ending(command.id);
     try {
       const executed = await this.#loop.execute(command);
-      if (executed.kind === 'accepted') await this.#markBitmaps(command);
+      if (executed.kind === 'accepted') {
+        await this.#markBitmaps(command);
+        await this.#pauseMirrors(command);
+      }
       return await this.#reply(command, executed, ended.promise, timeoutMs);
     } catch (error) {
       const message = `the journal did not take it (${error instanceof Error ? error.message : error}); nobody knows yet whether it counts`;
@@ -134,6 +137,20 @@ export class CommandIntake {
     const peers = peer === undefined ? Object.values(replicas).map((replica) => replica.node) : [peer];
     for (const other of peers)
       if (other !== node) await this.#context.engines.order(tag, { order, peer: other });
+  }
+
+  /** Rule 17, at once: what is written after the reply does not reach the target. Where the engine is gone, the intent does it. */
+  async #pauseMirrors(command: Command): Promise<void> {
+    if (command.command !== 'pause') return;
+    const { tag } = command;
+    const mirrors = Object.values(this.#history.state.resources[tag]?.mirrors ?? {});
+    await Promise.all(
+      mirrors.map(async ({ target: peer, paused }) => {
+        if (paused === null) return;
+        const order = { order: 'pause', peer, reason: paused.reason } as const;
+        await this.#context.engines.order(tag, order).catch(() => undefined);
+      }),
+    );
   }
 
   async #reply(

@@ -230,11 +230,11 @@ export class Reconciler {
       return false;
     }
     // The survivor of a conflict goes on at a new epoch, which the others can follow: clients come back to new exports.
-    if (status.replica.serving) await this.#leave(tag);
+    if (status.replica.serving) await this.#leave(tag, this.#isServedElsewhere(tag));
     await engines.order(tag, {
       order: 'serve',
       epoch,
-      force: resource.entering?.why === 'forced',
+      force: resource.entering?.why === 'forced' || this.#hasVictim(resource),
       without: this.#absent(resource),
     });
     await engines.order(tag, { order: 'flags', lastOwner: true, dataCorrupt: false });
@@ -246,6 +246,11 @@ export class Reconciler {
   /** The same agent saw its engine die and starts it again in place: nobody could take over meanwhile (rule 24). */
   #recovering(resource: ResourceState): boolean {
     return resource.replicas[this.#context.options.node]?.failed != null;
+  }
+
+  /** An operator chose this side of a split brain and accepted what the other loses (rule 12). */
+  #hasVictim(resource: ResourceState): boolean {
+    return Object.values(resource.replicas).some(({ victimOf }) => victimOf === this.#context.options.node);
   }
 
   #absent(resource: ResourceState): NodeName[] {
@@ -286,15 +291,21 @@ export class Reconciler {
     const replica = this.#context.state().resources[tag]?.replicas[options.node];
     const ended = (replica?.leftEpoch ?? 0) >= status.replica.epoch || replica?.victimOf != null;
     if (ended) {
-      await this.#leave(tag);
+      await this.#leave(tag, this.#isServedElsewhere(tag));
       return true;
     }
     await this.#context.submit('superseded', { tag }, 'engine');
     return false;
   }
 
-  async #leave(tag: Tag): Promise<void> {
-    await this.#context.engines.order(tag, { order: 'leave-service' });
+  /** `abandon`: another node serves too, and answers no write of this one. */
+  async #leave(tag: Tag, abandon: boolean): Promise<void> {
+    await this.#context.engines.order(tag, { order: 'leave-service', abandon });
+  }
+
+  #isServedElsewhere(tag: Tag): boolean {
+    const { node } = this.#context.options;
+    return this.#context.state().resources[tag]?.reigns.some((reign) => reign.node !== node) === true;
   }
 
   async #handOver({ tag, to, epoch }: Extract<Intent, { do: 'hand-over' }>): Promise<boolean> {
@@ -341,7 +352,7 @@ export class Reconciler {
   async #compare({ tag, wrote }: Extract<Intent, { do: 'compare' }>): Promise<boolean> {
     const { node } = this.#context.options;
     const iWrote = wrote.includes(node);
-    if (!iWrote) await this.#leave(tag);
+    if (!iWrote) await this.#leave(tag, true);
     await this.#context.submit('settle-conflict', { tag, wrote: [...wrote], related: true }, 'engine');
     return true;
   }

@@ -116,7 +116,10 @@ export const orders = {
   /** Follow whoever serves with this epoch or a higher one. */
   'become-target': order('become-target', { epoch: Epoch }),
   /** Source: freeze, flush, drain, close the exports. Target: flush, follow nobody. The replica keeps its data. */
-  'leave-service': order('leave-service', {}),
+  'leave-service': order('leave-service', {
+    /** Source, after a conflict: nothing in flight is waited for, and none of it is acknowledged. */
+    abandon: z.boolean().default(false),
+  }),
   /** Rule 6, steps 2 to 4. Ends when this replica's metadata says "handed to `to`, `epoch`". */
   'hand-over': order('hand-over', { to: NodeName, epoch: Epoch }),
   /** After a hand-over that the other side promised not to use: this replica may serve again. */

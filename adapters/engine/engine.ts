@@ -119,7 +119,7 @@ export class Engine {
         this.#change((next) => node.becomeTarget(order.epoch, next), done);
         return;
       case 'leave-service':
-        this.#change((next) => node.leaveService(next), done);
+        this.#change((next) => node.leaveService(order.abandon, next), done);
         return;
       case 'hand-over':
         this.#change((next) => node.handOver.start(order.to, order.epoch, next), done);
@@ -295,7 +295,7 @@ export class Engine {
       (next) =>
         inSequence(
           [
-            (step) => node.leaveService(step),
+            (step) => node.leaveService(false, step),
             (step) => {
               this.#node = null;
               node.close(step);

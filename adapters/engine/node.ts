@@ -422,10 +422,30 @@ export class Node {
     );
   }
 
-  leaveService(done: Done): void {
+  leaveService(abandon: boolean, done: Done): void {
     const source = this.#source;
     if (source === null) this.#stopFollowing(done);
+    else if (abandon) this.#abandonReign(source, done);
     else this.#stopServing(source, done);
+  }
+
+  /**
+   * What is in flight may wait for a peer that serves itself and will never answer: it is refused, and counts as in a
+   * crash, as it may have reached one disk and not the other (`crashedSource` stays).
+   */
+  #abandonReign({ epoch }: Source, done: Done): void {
+    inSequence(
+      [
+        (next) => this.endReign(next),
+        (next) =>
+          this.replica.observe(
+            { type: 'left-service', epoch },
+            (record) => ({ ...record, role: 'none' }),
+            next,
+          ),
+      ],
+      done,
+    );
   }
 
   #stopServing(source: Source, done: Done): void {

@@ -217,6 +217,19 @@ describe('roles', () => {
     await mia.inSync(eve);
   });
 
+  it('FAULTS 35: who leaves after a conflict waits for no write in flight, and acknowledges none of them', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
+    await quiet(adam, eve);
+    await eve.crash();
+    const refused = expect(adam.write(0, page(1))).rejects.toThrow('not the source any more');
+    await adam.until('a write that waits for eve', () => adam.replica.writesInFlight === 1);
+    await adam.ordered({ order: 'leave-service', abandon: true });
+    await refused;
+    expect(adam.replica).toMatchObject({ role: 'none', serving: false });
+    expect(adam.peer(eve).dirtyRegions).toBe(1);
+    expect(adam.engine.node?.replica.record.crashedSource).toBe(true);
+  });
+
   it('leaves service in order and serves again: nothing is copied', async () => {
     const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
     await adam.write(0, page(1));
