@@ -168,7 +168,6 @@ export class Cluster<S extends Site = Loopback> {
     for (const [node, mode] of Object.entries(targets))
       await this.order(source, 'extend', { tag, node, volumes: volumes(node), mode });
     await this.untilInSync(source, tag, source, Object.keys(targets));
-    await this.untilClean(tag);
   }
 
   /** Intent logs are cleared behind the writes: from here on a resync copies only what is written later. */
@@ -221,23 +220,53 @@ export class Cluster<S extends Site = Loopback> {
     );
   }
 
-  untilInSync(node: string, tag: string, source: string, targets: readonly string[]): Promise<Status> {
-    return this.until(node, tag, `${source} serves, ${targets.join(' and ')} in sync`, (status) => {
-      const isUpToDate = (target: string) => {
+  /** `epoch`: the source came back with a new one; what was known of the reign before does not count. */
+  async untilInSync(
+    node: string,
+    tag: string,
+    source: string,
+    targets: readonly string[],
+    { epoch = 1 } = {},
+  ): Promise<Status> {
+    await this.untilServing(node, tag, source, { epoch });
+    return this.until(node, tag, `${targets.join(' and ')} in sync`, (status) =>
+      targets.every((target) => {
         const mirror = mirrorTo(status, target);
         return mirror?.status === 'fully-operational' && mirror.connected && mirror.eligible;
-      };
-      return status.source === source && status.device.length > 0 && targets.every(isUpToDate);
+      }),
+    );
+  }
+
+  /** It says so, and its device answers. */
+  untilServing(node: string, tag: string, source: string, { epoch = 1 } = {}): Promise<Status> {
+    return this.eventually(`${node} shows that ${source} serves ${tag}`, async () => {
+      const status = await this.status(node, tag);
+      const [device] = status.device;
+      if (status.source !== source || status.epoch < epoch || !device)
+        throw new Error(JSON.stringify(status));
+      const client = await NbdClient.connect(device.uri);
+      await client.close();
+      return status;
     });
   }
 
-  untilServing(node: string, tag: string, source: string): Promise<Status> {
-    return this.until(
-      node,
-      tag,
-      `${source} serves`,
-      (status) => status.source === source && status.device.length > 0,
+  untilLost(node: string, tag: string, lost: string): Promise<Status> {
+    return this.until(node, tag, `${lost} is lost`, ({ nodes }) =>
+      nodes.some((each) => each.node === lost && !each.alive),
     );
+  }
+
+  /** Silence after which a node is lost, ms. */
+  get lostMs(): number {
+    return 5 * this.heartbeatMs;
+  }
+
+  /** For what must not happen in that time. */
+  elapses(milliseconds: number): Promise<void> {
+    const endMs = performance.now() + milliseconds;
+    return vi
+      .waitUntil(() => performance.now() >= endMs, { timeout: 2 * milliseconds + 1000, interval: 20 })
+      .then(() => undefined);
   }
 
   /** A client of the device of the node that serves. */

@@ -15,6 +15,7 @@ describe('the four failover scenarios of the admin guide', { timeout: 60_000 }, 
   it('1: the target takes over from a lost source, which is resynced partially when it returns (FAULTS 1)', async () => {
     const { cluster, workload } = await twoNodes();
     await workload.writeRange(await cluster.openDevice('eve', 't1'), 0, 199);
+    await cluster.untilClean('t1');
 
     await cluster.node('eve').killAll();
     const degraded = await cluster.untilServing('adam', 't1', 'adam');
@@ -61,7 +62,7 @@ describe('the four failover scenarios of the admin guide', { timeout: 60_000 }, 
     expect((await cluster.status('eve', 't1')).source).not.toBe('eve');
 
     await cluster.node('adam').start();
-    await cluster.untilServing('adam', 't1', 'adam');
+    await cluster.untilServing('adam', 't1', 'adam', { epoch: 3 });
     await cluster.order('adam', 'settings', { tag: 't1', key: 'resync-max', value: 0 });
     await cluster.untilInSync('adam', 't1', 'adam', ['eve']);
     expect(workload.verify(await cluster.sameImages('t1'))).toEqual([]);
@@ -110,7 +111,7 @@ describe('the four failover scenarios of the admin guide', { timeout: 60_000 }, 
     expect((await cluster.status('adam', 't1')).source).not.toBe('adam');
 
     await cluster.node('eve').start();
-    await cluster.untilInSync('eve', 't1', 'eve', ['adam']);
+    await cluster.untilInSync('eve', 't1', 'eve', ['adam'], { epoch: 2 });
     expect(workload.verify(await cluster.sameImages('t1'))).toEqual([]);
     expect(await cluster.history('adam', 't1')).not.toContain('failover.started');
     await cluster.verifyJournals();

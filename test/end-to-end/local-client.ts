@@ -1,5 +1,4 @@
 import { connect } from 'node:net';
-import { createInterface } from 'node:readline';
 import type { RefusalCode } from '../../domain/refusals.ts';
 import type { NodeView } from '../../projections/nodes.ts';
 import type { StatusView } from '../../projections/status.ts';
@@ -41,15 +40,20 @@ export function askAgent(socketPath: string, command: string, body: object, boun
       socket.destroy();
       reject(new Error(`${socketPath}: ${why}`));
     };
-    socket.once('error', (error) => fail(error.message));
+    socket.on('error', (error) => fail(error.message));
     socket.once('close', () => fail(`closed without a reply to ${command}`));
     socket.once('connect', () =>
       socket.write(
         `${JSON.stringify({ request: 1, command, user: 'operator', timeoutMs: boundMs, body })}\n`,
       ),
     );
-    createInterface({ input: socket }).once('line', (line) => {
-      resolve((JSON.parse(line) as { reply: Reply }).reply);
+    let text = '';
+    socket.setEncoding('utf8');
+    socket.on('data', (more: string) => {
+      text += more;
+      const end = text.indexOf('\n');
+      if (end < 0) return;
+      resolve((JSON.parse(text.slice(0, end)) as { reply: Reply }).reply);
       socket.destroy();
     });
   });

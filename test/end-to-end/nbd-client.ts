@@ -45,7 +45,7 @@ export class NbdClient {
         reject(new Error(`${uri}: ${why}`));
       };
       socket.setTimeout(10_000, () => fail('no answer to the handshake'));
-      socket.once('error', (error) => fail(error.message));
+      socket.on('error', (error) => fail(error.message));
       socket.once('close', () => fail('closed in the handshake'));
       socket.once('connect', () => socket.write(Buffer.concat([Buffer.from([0, 0, 0, 3]), go(name)])));
       socket.on('data', (more) => {

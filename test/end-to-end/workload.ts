@@ -26,6 +26,15 @@ export class Workload {
     this.#blocks = Array.from({ length: byteSize / blockSize }, () => ({ acknowledged: 0, open: new Set() }));
   }
 
+  /** Another one that goes on from here by itself; its writes have numbers from `firstWrite` on. */
+  fork(firstWrite = this.#nextWrite): Workload {
+    const copy = new Workload(this.#blocks.length * blockSize);
+    copy.#nextWrite = firstWrite;
+    for (const [index, { acknowledged, open }] of this.#blocks.entries())
+      copy.#blocks[index] = { acknowledged, open: new Set(open) };
+    return copy;
+  }
+
   get acknowledged(): number {
     return this.#acknowledged;
   }
