@@ -1,8 +1,8 @@
 import { connect, type Socket } from 'node:net';
-import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { Exit, exitCodes } from '../program.ts';
 import { type Client, type CommandBody, howToAskAgain } from './client.ts';
+import { eachLine } from './lines.ts';
 import { Reply } from './reply.ts';
 
 const Line = z.object({ request: z.union([z.string(), z.number()]).nullable(), reply: Reply });
@@ -35,7 +35,7 @@ class SocketClient implements Client {
     this.#socket = socket;
     this.#path = path;
     this.#user = user;
-    createInterface({ input: socket }).on('line', (line) => this.#received(line));
+    eachLine(socket, (line) => this.#received(line));
     socket.on('error', () => socket.destroy());
     socket.on('close', () => {
       for (const answer of this.#waiting.values()) answer(null);

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { NodeName } from '../../domain/vocabulary.ts';
+import { eachLine } from '../cli/lines.ts';
 import { endAll, pidsUnder } from './processes.ts';
 
 const program = fileURLToPath(new URL('../mirrorkeeper.js', import.meta.url));
@@ -100,7 +100,7 @@ function ready(agent: ChildProcess, log: string): Promise<void> {
     agent.once('error', (error) => fail(error.message));
     agent.once('exit', (code, name) => fail(`it ended with ${code ?? name}`));
     if (agent.stdout === null) return fail('it has no output');
-    createInterface({ input: agent.stdout }).on('line', (line) => {
+    eachLine(agent.stdout, (line) => {
       if (!line.startsWith('ready ')) return;
       clearTimeout(timer);
       resolve();

@@ -5,8 +5,17 @@ import type { Reply } from '../cli/reply.ts';
 import { type Lab, labTag as tag } from './lab.ts';
 import { blockBytes, type Ledger, type Verified } from './ledger.ts';
 import { Narrator } from './narrator.ts';
+import type { NbdClient } from './nbd-client.ts';
 import { Operator } from './operator.ts';
-import { newLedger, startLoad, verifyCopy, verifyDevice, writeBlocks } from './workload.ts';
+import {
+  newLedger,
+  openDevice,
+  startLoad,
+  verifyCopy,
+  verifyDevice,
+  withDevice,
+  writeBlocks,
+} from './workload.ts';
 
 /** Where the story is told. */
 export type Say = (line: string) => void;
@@ -40,9 +49,7 @@ class Story {
   readonly #narrator: Narrator;
   readonly #startMs = Date.now();
   #chapter = 0;
-  #ledger = newLedger();
-  /** Of what adam acknowledged while it was cut off. */
-  #ledgerOfAdam = newLedger();
+  readonly #ledger = newLedger();
 
   constructor(lab: Lab, say: Say) {
     this.#lab = lab;
@@ -59,7 +66,6 @@ class Story {
       await this.#killTheSource();
       await this.#comeBack();
       await this.#partition();
-      await this.#splitBrain();
     } finally {
       await this.#narrator.end();
     }
@@ -80,8 +86,8 @@ class Story {
       const status = await this.#operator.inSync(to);
       for (const { target, lastResync } of status.mirrors)
         await this.#check(
-          `${to} -> ${target}: in sync after a partial resync of ${bytesText(lastResync?.bytes ?? 0)}`,
-          lastResync?.kind === 'partial',
+          `${to} -> ${target}: in sync after ${lastResync === null ? 'no resync at all' : `a ${lastResync.kind} resync of ${bytesText(lastResync.bytes)}`}`,
+          lastResync?.kind !== 'full',
         );
       await this.#write(to, 2 * mebibyte);
       await this.#verify(to, others(to));
@@ -122,26 +128,33 @@ class Story {
     this.#lab.partition('adam');
     await this.#operator.inService('eve', 'eve');
     await this.#check('eve took over: it cannot know that adam lives (policy "none")', true);
-    const behind = this.#ledger.fork();
-    await writeBlocks(this.#operator, 'adam', behind, blocksOf(mebibyte));
-    await this.#write('eve', mebibyte);
-    await this.#check(
-      'both have acknowledged writes that the other does not know',
-      await this.#holds('adam', behind),
-    );
-    this.#ledgerOfAdam = behind;
+    const cutOff = this.#ledger.fork();
+    await withDevice(this.#operator, 'adam', async (device) => {
+      await writeBlocks(device, cutOff, blocksOf(mebibyte));
+      const acknowledged = await verifyDevice(device, cutOff);
+      await this.#check('adam acknowledged writes that nobody else has', isRight(acknowledged));
+    });
+    const application = await openDevice(this.#operator, 'eve');
+    try {
+      await this.#writeTo(application, 'eve', mebibyte);
+      await this.#splitBrain(application, cutOff);
+    } finally {
+      application.close();
+    }
   }
 
-  async #splitBrain(): Promise<void> {
+  async #splitBrain(application: NbdClient, cutOff: Ledger): Promise<void> {
     this.#begin('The network is mended: both have written, a split brain');
     await this.#lab.heal('adam');
     for (const node of ['eve', 'adam'])
       await this.#operator.until(node, 'split brain', ({ state }) => state === 'split-brain');
     await this.#check('eve and adam both report the split brain', true);
     const eveIsWhole = isRight(await verifyCopy(this.#lab, 'eve', this.#ledger));
-    const adamIsWhole = isRight(await verifyCopy(this.#lab, 'adam', this.#ledgerOfAdam));
+    const adamIsWhole = isRight(await verifyCopy(this.#lab, 'adam', cutOff));
     await this.#check('no byte was copied in either direction', eveIsWhole && adamIsWhole);
     await this.#resolve();
+    await this.#writeTo(application, 'eve', mebibyte);
+    await this.#verifyOn(application, 'eve', ['adam', 'sophocles']);
   }
 
   async #resolve(): Promise<void> {
@@ -157,8 +170,6 @@ class Story {
     );
     await this.#accept(words, command, victim, asked);
     await this.#operator.inSync('eve');
-    await this.#write('eve', mebibyte);
-    await this.#verify('eve', ['adam', 'sophocles']);
   }
 
   /** A token is for one state of things: while nodes still find each other again, it may be stale a moment later. */
@@ -177,16 +188,24 @@ class Story {
 
   // What every chapter is made of
 
-  async #write(node: string, bytes: number): Promise<void> {
-    await writeBlocks(this.#operator, node, this.#ledger, blocksOf(bytes));
+  #write(node: string, bytes: number): Promise<void> {
+    return withDevice(this.#operator, node, (device) => this.#writeTo(device, node, bytes));
+  }
+
+  async #writeTo(device: NbdClient, node: string, bytes: number): Promise<void> {
+    await writeBlocks(device, this.#ledger, blocksOf(bytes));
     await this.#tell(`${bytesText(bytes)} were written to the device on ${node}`);
   }
 
-  async #verify(source: string, targets: readonly string[]): Promise<void> {
-    const device = await verifyDevice(this.#operator, source, this.#ledger);
+  #verify(source: string, targets: readonly string[]): Promise<void> {
+    return withDevice(this.#operator, source, (device) => this.#verifyOn(device, source, targets));
+  }
+
+  async #verifyOn(device: NbdClient, source: string, targets: readonly string[]): Promise<void> {
+    const verified = await verifyDevice(device, this.#ledger);
     await this.#check(
-      `every acknowledged write is on the device of ${source} (${device.blockCount} checksums)`,
-      isRight(device),
+      `every acknowledged write is on the device of ${source} (${verified.blockCount} checksums)`,
+      isRight(verified),
     );
     for (const target of targets) {
       await this.#operator.until(source, `${target} has every write`, ({ mirrors }) =>
@@ -195,10 +214,6 @@ class Story {
       const copy = await verifyCopy(this.#lab, target, this.#ledger);
       await this.#check(`and in the copy on ${target}`, isRight(copy));
     }
-  }
-
-  async #holds(node: string, ledger: Ledger): Promise<boolean> {
-    return isRight(await verifyDevice(this.#operator, node, ledger));
   }
 
   async #do(words: string, command: string, args: Arguments): Promise<void> {

@@ -1,18 +1,23 @@
-import { type Lab, labTag, volumeBytes } from './lab.ts';
+import { type Lab, volumeBytes } from './lab.ts';
 import { blockBytes, Ledger, readDevice, type Verified, withVolume } from './ledger.ts';
 import { connectNbd, type NbdClient } from './nbd-client.ts';
 import type { Operator } from './operator.ts';
 
 export const newLedger = (): Ledger => new Ledger(volumeBytes / blockBytes);
 
-/** Works on the device that the node serves, as an application would: by its NBD export. */
+/** The device that the node serves, as an application would open it: its NBD export. */
+export async function openDevice(operator: Operator, node: string): Promise<NbdClient> {
+  const { device } = await operator.until(node, `a device on ${node}`, (status) => status.device.length > 0);
+  return connectNbd(device[0]?.uri ?? '');
+}
+
+/** Opens the device for the time of the work. */
 export async function withDevice<T>(
   operator: Operator,
   node: string,
   work: (device: NbdClient) => Promise<T>,
 ): Promise<T> {
-  const status = await operator.until(node, `a device on ${node}`, ({ device }) => device.length > 0);
-  const device = await connectNbd(status.device[0]?.uri ?? '');
+  const device = await openDevice(operator, node);
   try {
     return await work(device);
   } finally {
@@ -21,16 +26,9 @@ export async function withDevice<T>(
 }
 
 /** Random data, each acknowledged write with its checksum in the ledger, flushed at the end. */
-export function writeBlocks(
-  operator: Operator,
-  node: string,
-  ledger: Ledger,
-  blockCount: number,
-): Promise<void> {
-  return withDevice(operator, node, async (device) => {
-    for (let written = 0; written < blockCount; written += 1) await ledger.write(device);
-    await device.flush();
-  });
+export async function writeBlocks(device: NbdClient, ledger: Ledger, blockCount: number): Promise<void> {
+  for (let written = 0; written < blockCount; written += 1) await ledger.write(device);
+  await device.flush();
 }
 
 export interface Load {
@@ -45,8 +43,7 @@ export async function startLoad(
   ledger: Ledger,
   leastCount: number,
 ): Promise<Load> {
-  const status = await operator.until(node, `a device on ${node}`, ({ device }) => device.length > 0);
-  const device = await connectNbd(status.device[0]?.uri ?? '');
+  const device = await openDevice(operator, node);
   let acknowledged = 0;
   let ended: Promise<number> = Promise.resolve(0);
   await new Promise<void>((warm) => {
@@ -68,12 +65,8 @@ export async function startLoad(
   return { ended };
 }
 
-export const verifyDevice = (
-  operator: Operator,
-  node: string,
-  ledger: Ledger,
-  blockCount?: number,
-): Promise<Verified> => withDevice(operator, node, (device) => ledger.verify(readDevice(device), blockCount));
+export const verifyDevice = (device: NbdClient, ledger: Ledger, blockCount?: number): Promise<Verified> =>
+  ledger.verify(readDevice(device), blockCount);
 
 /** A copy that is up to date, compared behind its engine's back. */
 export const verifyCopy = (lab: Lab, node: string, ledger: Ledger, blockCount?: number): Promise<Verified> =>
@@ -86,5 +79,3 @@ export async function copiesOf(operator: Operator, source: string): Promise<stri
     .filter(({ status: mirror, behind }) => mirror === 'fully-operational' && behind === null)
     .map(({ target }) => target);
 }
-
-export const resource = labTag;
