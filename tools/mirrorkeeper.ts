@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { agentCommand } from './agent-command.ts';
 import { operatorCommands } from './cli/commands.ts';
+import { historyCommand } from './cli/journal-list.ts';
 import { processTerminal } from './cli/terminal.ts';
-import { journalCommand } from './journal-command.ts';
 import { labCommand } from './lab/lab-command.ts';
 import { main } from './main.ts';
 import { natsConfigCommand } from './nats-config.ts';
@@ -13,7 +13,7 @@ await main((args, output) =>
     [
       ...operatorCommands(processTerminal(output, args)),
       labCommand(processTerminal(output, args)),
-      journalCommand(output),
+      historyCommand(processTerminal(output, args)),
       agentCommand(output),
       natsConfigCommand((text) => void output.out(text)),
     ],

@@ -25,6 +25,8 @@ export const volumeBytes = 64 * 1024 * 1024;
 export interface LabOptions {
   /** Where `.lab` is made. */
   readonly folder: string;
+  /** Where a nats-server is unpacked to if this machine has none. */
+  readonly cacheFolder: string;
   /** Seconds. */
   readonly heartbeat: number;
 }
@@ -58,7 +60,7 @@ export class Lab {
   }
 
   /** The servers, without a resource on them yet. Errors: a sentence. */
-  static async start({ folder: parent, heartbeat }: LabOptions): Promise<Lab> {
+  static async start({ folder: parent, cacheFolder, heartbeat }: LabOptions): Promise<Lab> {
     const folder = resolve(parent, labFolder);
     const wasThere = existsSync(join(folder, 'ports.json'));
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -71,7 +73,7 @@ export class Lab {
     const nats = await startNatsServer({
       folder: join(folder, 'nats'),
       jetStream: true,
-      cacheFolder: resolve(parent, '.cache'),
+      cacheFolder,
     });
     const cabling = await Cabling.lay(ports, nats.port);
     const nodes = ports.map(
@@ -112,13 +114,20 @@ export class Lab {
     return this.#nats.url;
   }
 
+  /** The checksums of what was written through the device. */
   get ledgerFile(): string {
     return join(this.#folder, 'written.json');
   }
 
-  context(control: string): LabContext {
+  /** Where the running lab takes orders from other terminals. */
+  get controlSocket(): string {
+    return join(this.#short.path, 'control.sock');
+  }
+
+  context(): LabContext {
     const sockets = [...this.nodes.values()].map(({ node, socket }) => [node, socket] as const);
-    return { cluster: labCluster, nats: this.natsUrl, sockets: Object.fromEntries(sockets), control };
+    const { natsUrl: nats, controlSocket: control } = this;
+    return { cluster: labCluster, nats, sockets: Object.fromEntries(sockets), control };
   }
 
   node(name: string): LabNode {
