@@ -22,7 +22,6 @@ const Node = z.looseObject({
   since: z.string().nullable(),
   host: z.string().nullable(),
   journalDamaged: z.boolean(),
-  resources: z.array(z.object({ tag: z.string(), role: z.string() })),
 });
 
 const nodesCommand = (terminal: Terminal): Command =>
@@ -43,14 +42,13 @@ const nodesCommand = (terminal: Terminal): Command =>
 
 export const nodesText = (nodes: readonly z.infer<typeof Node>[]): string =>
   columnsOf(
-    nodes.map(({ node, alive, heardMsAgo, journalDamaged, resources }) => [
+    nodes.map(({ node, alive, heardMsAgo, since, host, journalDamaged }) => [
       node,
+      host ?? '-',
       alive ? 'alive' : 'lost',
       heardMsAgo === null ? 'never heard' : `heard ${ageText(heardMsAgo)} ago`,
-      [
-        ...(journalDamaged ? ['journal damaged'] : []),
-        ...resources.map(({ tag, role }) => `${tag}: ${role === 'none' ? 'not in service' : role}`),
-      ].join('; '),
+      since === null ? '' : `since ${since}`,
+      journalDamaged ? 'journal damaged' : '',
     ]),
   );
 

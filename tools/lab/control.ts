@@ -17,7 +17,8 @@ export const LabOrder = z.union([
 ]);
 export type LabOrder = z.infer<typeof LabOrder>;
 
-const Outcome = z.object({ ok: z.boolean(), text: z.string() });
+/** `wrong`: data is not what was acknowledged. */
+const Outcome = z.object({ ok: z.boolean(), wrong: z.boolean(), text: z.string() });
 export type Outcome = z.infer<typeof Outcome>;
 
 export async function serveControl(
@@ -47,7 +48,7 @@ async function outcomeOf(line: string, carryOut: (order: LabOrder) => Promise<Ou
   try {
     return await carryOut(LabOrder.parse(JSON.parse(line)));
   } catch (error) {
-    return { ok: false, text: error instanceof Error ? error.message : String(error) };
+    return { ok: false, wrong: false, text: error instanceof Error ? error.message : String(error) };
   }
 }
 

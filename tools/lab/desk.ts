@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeName } from '../../domain/vocabulary.ts';
 import { bytesText } from '../../projections/status-text.ts';
 import type { LabOrder, Outcome } from './control.ts';
@@ -8,6 +9,8 @@ import { blockBytes, Ledger, type Verified } from './ledger.ts';
 import type { Operator } from './operator.ts';
 import { copiesOf, newLedger, verifyCopy, verifyDevice, withDevice, writeBlocks } from './workload.ts';
 
+const lookMs = 200;
+const serveMsMax = 20_000;
 const defaultWriteBytes = 8 * 1024 * 1024;
 
 /** Carries out what is ordered from other terminals. */
@@ -45,7 +48,7 @@ export class Desk {
       case 'heal':
         return this.#heal(order.node);
       default:
-        return order.order satisfies never;
+        return order satisfies never;
     }
   }
 
@@ -98,13 +101,21 @@ export class Desk {
       for (const copy of await copiesOf(this.#operator, node))
         results.push([`the copy on ${copy}`, await verifyCopy(this.#lab, copy, ledger, blockCount)]);
     }
-    const ok = results.every(([, { wrong }]) => wrong.length === 0);
-    return { ok, text: results.map(([what, verified]) => verifiedLine(what, verified)).join('\n') };
+    const wrong = results.some(([, verified]) => verified.wrong.length > 0);
+    return {
+      ok: !wrong,
+      wrong,
+      text: results.map(([what, verified]) => verifiedLine(what, verified)).join('\n'),
+    };
   }
 
-  /** By node that serves. Errors: a sentence where none does. */
+  /** By node that serves. Errors: a sentence where none does in time, a takeover included. */
   async #ledgers(): Promise<[NodeName, Ledger][]> {
-    const serving = await this.#serving();
+    let serving = await this.#serving();
+    for (const end = Date.now() + serveMsMax; serving.length === 0 && Date.now() < end; ) {
+      await delay(lookMs);
+      serving = await this.#serving();
+    }
     const [only] = serving;
     if (only === undefined) throw new Error('no node serves the device now; see: mirrorkeeper status');
     if (serving.length === 1) {
@@ -139,7 +150,7 @@ export class Desk {
   }
 }
 
-const done = (text: string): Outcome => ({ ok: true, text });
+const done = (text: string): Outcome => ({ ok: true, wrong: false, text });
 
 function verifiedLine(what: string, { blockCount, wrong }: Verified): string {
   if (blockCount === 0) return `${what}: nothing was written yet`;

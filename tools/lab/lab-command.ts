@@ -60,8 +60,8 @@ Examples:
 async function give({ output }: Terminal, order: LabOrder): Promise<void> {
   const context = await readLabContext();
   if (context === null) throw new Exit(exitCodes.unreachable, noLab);
-  const { ok, text } = await orderLab(context.control, order);
-  if (!ok) throw new Exit(order.order === 'verify' ? exitCodes.damaged : exitCodes.refused, text);
+  const { ok, wrong, text } = await orderLab(context.control, order);
+  if (!ok) throw new Exit(wrong ? exitCodes.damaged : exitCodes.refused, text);
   await output.out(`${text}\n`);
 }
 

@@ -36,7 +36,9 @@ export async function runLab(terminal: Terminal): Promise<void> {
     if (!lab.wasThere) await operator.protect();
     await output.out(welcome(lab));
     const show = new Show(terminal, lab, operator);
-    await Promise.race([interrupted, show.run(lab.wasThere ? null : () => desk.write(firstWriteBytes))]);
+    // Only a first run has nothing on its disk yet; where the device is not there in time, `lab write` does it.
+    if (!lab.wasThere) void desk.write(firstWriteBytes).catch(() => undefined);
+    await show.run(interrupted);
   } finally {
     await output.out('\nstopping every agent, engine and the NATS server …\n');
     server.close();
@@ -100,15 +102,17 @@ class Show {
     this.#narrator = new Narrator(lab, operator, (entry) => this.#happened(entry));
   }
 
-  /** Does not end by itself. */
-  async run(first: (() => Promise<unknown>) | null): Promise<never> {
+  async run(interrupted: Promise<void>): Promise<void> {
     const screen = new Screen(this.#terminal);
-    void first?.().catch(() => undefined);
-    for (;;) {
+    let isInterrupted = false;
+    const ended = interrupted.then(() => {
+      isInterrupted = true;
+    });
+    while (!isInterrupted) {
       await this.#narrator.catchUp();
       const columns = this.#terminal.columns();
       if (columns !== null) await screen.draw(await this.#lines(columns));
-      await delay(drawMs);
+      await Promise.race([ended, delay(drawMs)]);
     }
   }
 
