@@ -14,10 +14,10 @@ export async function main(run: (args: readonly string[], output: Output) => Pro
     },
     err: (line) => void process.stderr.write(`${line}\n`),
   };
-  try {
-    process.exitCode = await run(process.argv.slice(2), output);
-  } catch (error) {
+  const exitCode = await run(process.argv.slice(2), output).catch((error: unknown) => {
     output.err(`mirrorkeeper: ${error instanceof Error ? error.message : error}`);
-    process.exitCode = exitCodes.refused;
-  }
+    return exitCodes.refused;
+  });
+  // What a failure left open (a journal, a connection) must not keep the process; what was written must leave it.
+  process.stdout.write('', () => process.exit(exitCode));
 }

@@ -8,6 +8,7 @@ import { Narrator } from './narrator.ts';
 import type { NbdClient } from './nbd-client.ts';
 import { Operator } from './operator.ts';
 import {
+  hasEveryWrite,
   newLedger,
   openDevice,
   startLoad,
@@ -209,7 +210,7 @@ class Story {
     );
     for (const target of targets) {
       await this.#operator.until(source, `${target} has every write`, ({ mirrors }) =>
-        mirrors.some((mirror) => mirror.target === target && mirror.behind === null),
+        mirrors.some((mirror) => mirror.target === target && hasEveryWrite(mirror)),
       );
       const copy = await verifyCopy(this.#lab, target, this.#ledger);
       await this.#check(`and in the copy on ${target}`, isRight(copy));

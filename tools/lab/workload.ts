@@ -1,3 +1,4 @@
+import type { StatusMirror } from '../../projections/status.ts';
 import { type Lab, volumeBytes } from './lab.ts';
 import { blockBytes, Ledger, readDevice, type Verified, withVolume } from './ledger.ts';
 import { connectNbd, type NbdClient } from './nbd-client.ts';
@@ -76,6 +77,9 @@ export const verifyCopy = (lab: Lab, node: string, ledger: Ledger, blockCount?: 
 export async function copiesOf(operator: Operator, source: string): Promise<string[]> {
   const status = await operator.statusAt(source);
   return (status?.mirrors ?? [])
-    .filter(({ status: mirror, behind }) => mirror === 'fully-operational' && behind === null)
+    .filter((mirror) => mirror.status === 'fully-operational' && hasEveryWrite(mirror))
     .map(({ target }) => target);
 }
+
+/** Regions may be marked for a while longer than their writes are under way. */
+export const hasEveryWrite = ({ behind }: StatusMirror): boolean => behind === null || behind.writes === 0;
