@@ -76,7 +76,7 @@ export class Clearing {
   }
 
   #flush(volumes: readonly Volume[], quiet: readonly Bitmap[], done: () => void): void {
-    const holding = new Set([...this.#mirrors.values()].filter(({ isLive }) => isLive));
+    const holding = new Set([...this.#mirrors.values()].filter(({ state }) => state.isLive));
     const asked = [...holding];
     const steps = volumes.flatMap((volume): Step[] => [
       (next) =>
@@ -87,7 +87,7 @@ export class Clearing {
       ...asked.map(
         (mirror): Step =>
           (next) => {
-            mirror.barrier(volume, (ok) => {
+            mirror.stream.barrier(volume, (ok) => {
               if (!ok) holding.delete(mirror);
               next(null);
             });
@@ -98,7 +98,7 @@ export class Clearing {
     allOf(steps, (error) => {
       this.#isRunning = false;
       if (error === null && !this.#isOver && this.#replica.failure === null) {
-        const live = [...holding].filter(({ isLive }) => isLive);
+        const live = [...holding].filter(({ state }) => state.isLive);
         for (const volume of volumes) this.#clear(volume, quiet, live);
       }
       done();
@@ -128,7 +128,7 @@ export class Clearing {
 
   #tell(mirror: Mirror, volume: Volume, peers: readonly NodeName[], ranges: readonly Range[]): void {
     for (let at = 0; at < ranges.length; at += rangesMax) {
-      mirror.sendClear(volume, peers, ranges.slice(at, at + rangesMax));
+      mirror.stream.sendClear(volume, peers, ranges.slice(at, at + rangesMax));
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { EngineStatus, PeerStatus } from './control-protocol.ts';
 import type { Mirror } from './mirror.ts';
-import { corruptFrames, type Node } from './node.ts';
-import type { Peer } from './peer.ts';
+import type { Node } from './node.ts';
+import { corruptFrames, type Peer } from './peer.ts';
 import type { EnginePorts } from './ports.ts';
 
 export function statusOf(node: Node | null, pid: number, ports: EnginePorts): EngineStatus {
@@ -54,8 +54,9 @@ function peerStatus(node: Node, peer: Peer, nowMs: number): PeerStatus {
   const mirror = node.source?.mirrors.get(peer.node);
   const { theirs, link, settings } = peer;
   const { volumes } = node.replica;
-  const isResyncing = mirror?.resync !== null && mirror?.resync !== undefined;
-  const oldestMs = mirror?.queue.oldestMs ?? null;
+  const queue = mirror?.stream.queue;
+  const progress = mirror?.resync.progress ?? null;
+  const oldestMs = queue?.oldestMs ?? null;
   const heardMs = peer.heardMsAgo(nowMs);
   return {
     peer: peer.node,
@@ -63,7 +64,7 @@ function peerStatus(node: Node, peer: Peer, nowMs: number): PeerStatus {
     heardMsAgo: heardMs === null ? null : Math.round(heardMs),
     mode: settings.mode,
     status: mirror === undefined ? null : mirrorStatus(mirror, peer),
-    refusal: mirror?.refusal ?? null,
+    refusal: mirror?.state.refusal ?? null,
     theirs:
       theirs === null
         ? null
@@ -78,21 +79,21 @@ function peerStatus(node: Node, peer: Peer, nowMs: number): PeerStatus {
           },
     dirtyRegions: node.replica.markedRegions(peer.node),
     regions: volumes.reduce((sum, { regionCount }) => sum + regionCount, 0),
-    queuedWrites: mirror?.queue.writes ?? 0,
-    queuedBytes: mirror?.queue.writeBytes ?? 0,
+    queuedWrites: queue?.writes ?? 0,
+    queuedBytes: queue?.writeBytes ?? 0,
     waitingMs: oldestMs === null ? 0 : Math.max(0, Math.round(nowMs - oldestMs)),
-    congested: mirror?.isCongested ?? false,
-    percent: isResyncing ? (mirror?.resync?.percent ?? null) : null,
-    speedBytesPerSecond: mirror?.speedBytesPerSecond ?? null,
-    etaSeconds: isResyncing ? (mirror?.etaSeconds ?? null) : null,
+    congested: mirror?.stream.isCongested ?? false,
+    percent: progress?.percent ?? null,
+    speedBytesPerSecond: progress?.speedBytesPerSecond ?? null,
+    etaSeconds: progress?.etaSeconds ?? null,
     corruptFrames: corruptFrames(peer),
     sessions: link.counters.sessions,
   };
 }
 
 function mirrorStatus(mirror: Mirror, peer: Peer): NonNullable<PeerStatus['status']> {
-  if (mirror.refusal === 'split-brain' || peer.trouble === 'split-brain') return 'split-brain';
-  switch (mirror.phase) {
+  if (mirror.state.refusal === 'split-brain' || peer.trouble === 'split-brain') return 'split-brain';
+  switch (mirror.state.phase) {
     case 'in-sync':
       return 'fully-operational';
     case 'copying':
@@ -105,6 +106,6 @@ function mirrorStatus(mirror: Mirror, peer: Peer): NonNullable<PeerStatus['statu
     case 'refused':
       return peer.pauseReason === null ? 'out-of-sync' : 'paused';
     default:
-      return mirror.phase satisfies never;
+      return mirror.state.phase satisfies never;
   }
 }

@@ -42,8 +42,8 @@ export class HandOver {
       );
       return;
     }
-    if (mirror.phase !== 'in-sync' || this.#waiting !== null) {
-      done(new Refused('target-out-of-sync', `${to} is ${mirror.phase}`));
+    if (mirror.state.phase !== 'in-sync' || this.#waiting !== null) {
+      done(new Refused('target-out-of-sync', `${to} is ${mirror.state.phase}`));
       return;
     }
     if (epoch <= source.epoch) {

@@ -1,22 +1,23 @@
 import { addPeer, forceTakeover, recordOutOfSync, takeover } from '../../domain/generation-state.ts';
-import { compareGenerations, type Verdict } from '../../domain/generations.ts';
 import { type Epoch, Generation, type NodeName } from '../../domain/vocabulary.ts';
 import type { Done } from '../block/block-device.ts';
 import type { IncomingMessage, LinkFault } from '../link/link.ts';
-import { messageType, StatePayload } from '../link/protocol.ts';
+import { messageType } from '../link/protocol.ts';
 import type { Endpoint } from '../link/transport.ts';
 import { aboutReceiver } from './bitmaps.ts';
-import type { Notice, OrderRefusal, PeerSettings, ResourceSettings } from './control-protocol.ts';
+import type { Notice, PeerSettings, ResourceSettings } from './control-protocol.ts';
 import { HandOver } from './hand-over.ts';
-import { readJson, sendJson } from './messages.ts';
+import { sendJson } from './messages.ts';
 import { type OpenOrder, openLogs } from './open-replica.ts';
-import { Peer } from './peer.ts';
+import { corruptFrames, Peer } from './peer.ts';
 import type { EnginePorts, Network } from './ports.ts';
 import { Promises } from './promises.ts';
 import { Refused } from './refusal.ts';
 import { type Replica, same } from './replica.ts';
 import { allOf, inSequence, type Step } from './sequence.ts';
+import { serveRefusal } from './serve-refusal.ts';
 import { Source } from './source.ts';
+import { StateExchange } from './state-exchange.ts';
 import { Target } from './target.ts';
 
 export interface NodeOptions {
@@ -51,15 +52,14 @@ export class Node {
   readonly #target: Target;
   #network: Network | null = null;
   #source: Source | null = null;
-  #isStateDue = false;
-  /** What each peer was last told about this replica. */
-  readonly #told = new Map<NodeName, string>();
+  readonly #states: StateExchange;
 
   constructor(options: NodeOptions) {
     this.#options = options;
     this.replica = options.replica;
     this.settings = options.settings;
     this.#target = new Target(options.replica, options.ports);
+    this.#states = new StateExchange(this, options.ports.soon);
     this.promises = new Promises(this, options.ports.clock);
     this.handOver = new HandOver(this);
   }
@@ -185,9 +185,8 @@ export class Node {
   }
 
   #established(peer: Peer): void {
-    this.#told.delete(peer.node);
     this.#options.notify({ notice: 'connected', peer: peer.node });
-    this.#tell(peer);
+    this.#states.begin(peer);
   }
 
   #ended(peer: Peer, fault: LinkFault): void {
@@ -239,36 +238,10 @@ export class Node {
   }
 
   #state(peer: Peer, message: IncomingMessage): boolean {
-    const theirs = readJson(message, StatePayload);
-    if (theirs === null || theirs.record.node !== peer.node) return false;
-    peer.theirs = theirs;
-    this.#meet(peer, theirs);
-    if (peer.isResumeDue && theirs.role === 'target') this.resumePeer(peer);
+    if (!this.#states.received(peer, message)) return false;
+    if (peer.isResumeDue && peer.theirs?.role === 'target') this.resumePeer(peer);
     this.#source?.mirrors.get(peer.node)?.consider();
     return true;
-  }
-
-  /** Whatever their roles: two that have split say so, both, as often as they meet (I4). */
-  #meet(peer: Peer, theirs: StatePayload): void {
-    const conflict = this.#source !== null && theirs.role === 'source';
-    const verdict = this.compare(peer);
-    const isSplit = verdict?.verdict === 'split-brain';
-    const trouble = isSplit ? 'split-brain' : conflict ? 'epoch-conflict' : null;
-    const isNew = trouble !== null && peer.trouble !== trouble;
-    peer.trouble = trouble;
-    if (!isNew) return;
-    if (isSplit) {
-      this.replica.observe({ type: 'split-brain', peer: peer.node, since: null }, same, ignored);
-    } else {
-      const { epoch } = theirs.record;
-      this.replica.observe({ type: 'epoch-conflict', peer: peer.node, epoch }, same, ignored);
-    }
-  }
-
-  compare(peer: Peer): Verdict | null {
-    if (peer.theirs === null) return null;
-    const mine = this.replica.generationRecord(peer.node, this.#source !== null);
-    return compareGenerations(mine, peer.theirs.record);
   }
 
   resumePeer(peer: Peer): void {
@@ -278,45 +251,23 @@ export class Node {
 
   /** After every durable change: the peers hear it if it concerns them. */
   changed(): void {
-    if (this.#isStateDue) return;
-    this.#isStateDue = true;
-    this.#options.ports.soon(() => {
-      this.#isStateDue = false;
-      for (const peer of this.peers.values()) this.#tell(peer);
-    });
-  }
-
-  #tell(peer: Peer): void {
-    if (!peer.link.established) return;
-    const { record } = this.replica;
-    const state: StatePayload = {
-      role: this.#source === null ? record.role : 'source',
-      promised: record.promised,
-      volumes: record.volumes.map(({ name, byteSize }) => ({ name, byteSize })),
-      paused: record.paused,
-      lastOwner: record.lastOwner,
-      handedTo: record.handedTo,
-      record: this.replica.generationRecord(peer.node, this.#source !== null),
-    };
-    const text = JSON.stringify(state);
-    if (this.#told.get(peer.node) === text) return;
-    this.#told.set(peer.node, text);
-    sendJson(peer.link, 'state', record.epoch, 0, state);
+    this.#states.changed();
   }
 
   // ---------------------------------------------------------------- roles
 
   serve(options: ServeOptions, done: Done): void {
-    const refusal = this.#serveRefusal(options);
+    const { epoch, force, without, readOnly, socket, tcp } = options;
+    if (this.#source !== null) {
+      const { epoch: served } = this.#source;
+      done(served === epoch ? null : new Refused('is-source', `${this.replica.node} serves epoch ${served}`));
+      return;
+    }
+    const refusal = serveRefusal(this.replica, this.peers.values(), epoch, force);
     if (refusal !== null) {
       done(refusal);
       return;
     }
-    if (this.#source !== null) {
-      done(null);
-      return;
-    }
-    const { epoch, force, without, readOnly, socket, tcp } = options;
     const { replica } = this;
     const generation = Generation.parse(replica.freshGeneration());
     inSequence(
@@ -368,47 +319,6 @@ export class Node {
       notify,
       isAlone,
     });
-  }
-
-  /** This replica's own veto (rule 13): it can only forbid. */
-  #serveRefusal({ epoch, force }: ServeOptions): Refused | null {
-    const { record, failure } = this.replica;
-    const isMine = record.epoch === epoch && record.lastOwner && record.role !== 'target';
-    const no = (code: OrderRefusal, why: string) => new Refused(code, `${record.node} cannot serve: ${why}`);
-    if (this.#source !== null) {
-      return this.#source.epoch === epoch ? null : no('is-source', `it serves epoch ${this.#source.epoch}`);
-    }
-    if (failure !== null) return no('device-failed', `its disk failed: ${failure}`);
-    if (epoch < record.epoch || (epoch === record.epoch && !isMine)) {
-      return no('stale-epoch', `epoch ${record.epoch} was served or followed already`);
-    }
-    const isPromised = epoch === record.promised && record.promisedTo !== record.node;
-    if (epoch < record.promised || (isPromised && !isMine)) {
-      return no('stale-epoch', `epoch ${record.promised} is promised to ${record.promisedTo}`);
-    }
-    if (record.handedTo !== null && !force) {
-      return no('handed-over', `it was handed to ${record.handedTo.node}`);
-    }
-    if (force) {
-      return record.generation.current === null ? no('target-inconsistent', 'it never had data') : null;
-    }
-    if (record.paused !== null) return no('target-paused', record.paused);
-    if (record.resyncing !== null) return no('target-resyncing', 'a resync has not completed');
-    if (!record.consistent) return no('target-inconsistent', 'its bytes are no state of the data');
-    if (!record.inSync) return no('target-out-of-sync', 'it has recorded itself as out of sync');
-    return this.#generationVeto(no);
-  }
-
-  #generationVeto(no: (code: OrderRefusal, why: string) => Refused): Refused | null {
-    const { record } = this.replica;
-    for (const peer of this.peers.values()) {
-      const verdict = this.compare(peer);
-      if (verdict?.verdict === 'split-brain') return no('split-brain', `it has split from ${peer.node}`);
-      if (isPassedBy(record.generation.current, peer)) {
-        return no('target-out-of-sync', `${peer.node} has newer data`);
-      }
-    }
-    return null;
   }
 
   becomeTarget(epoch: Epoch, done: Done): void {
@@ -586,17 +496,4 @@ export class Node {
     ];
     allOf(closing, done);
   }
-}
-
-/** The peer went through this generation and has left it behind. */
-function isPassedBy(current: Generation | null, { theirs }: Peer): boolean {
-  if (current === null || theirs === null || theirs.record.current === current) return false;
-  return theirs.record.history.includes(current) || theirs.record.base === current;
-}
-
-const ignored: Done = () => undefined;
-
-export function corruptFrames(peer: Peer): number {
-  const { faults } = peer.link.counters;
-  return faults['bad-checksum'] + faults['bad-sequence'] + faults['bad-length'] + faults['bad-frame'];
 }

@@ -40,3 +40,9 @@ export class Peer {
     return lastHeardMs === null ? null : Math.max(0, nowMs - lastHeardMs);
   }
 }
+
+/** Frames from the peer that were damaged, and never applied (FAULTS 28). */
+export function corruptFrames({ link }: Peer): number {
+  const { faults } = link.counters;
+  return faults['bad-checksum'] + faults['bad-sequence'] + faults['bad-length'] + faults['bad-frame'];
+}

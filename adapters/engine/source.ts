@@ -65,7 +65,7 @@ export class Source implements Mirrors {
       notify,
       peers: () => this.mirrors.keys(),
       ensureGeneration: (done: Done) => this.ensureGeneration(done),
-      announce: (mirror: Mirror, generation: Generation) => this.#announce(mirror, generation),
+      away: () => this.#away(),
     };
     const mirror = new Mirror(reign, peer, required);
     this.mirrors.set(peer.node, mirror);
@@ -83,16 +83,16 @@ export class Source implements Mirrors {
   // ---------------------------------------------------------------- what the write path asks
 
   get full(): boolean {
-    for (const mirror of this.mirrors.values()) if (mirror.full) return true;
+    for (const mirror of this.mirrors.values()) if (mirror.stream.full) return true;
     return false;
   }
 
   offer(operation: WriteOperation, acknowledgedThrough: number): void {
-    for (const mirror of this.mirrors.values()) mirror.offer(operation, acknowledgedThrough);
+    for (const mirror of this.mirrors.values()) mirror.stream.offer(operation, acknowledgedThrough);
   }
 
   offerFlush(volume: Volume, flush: Waiter): void {
-    for (const mirror of this.mirrors.values()) mirror.offerFlush(volume, flush);
+    for (const mirror of this.mirrors.values()) mirror.stream.offerFlush(volume, flush);
   }
 
   startGeneration(): void {
@@ -124,7 +124,7 @@ export class Source implements Mirrors {
         this.#starting = null;
         if (error === null) {
           this.path.generationDue = needsGeneration(replica.record);
-          for (const mirror of this.mirrors.values()) this.#announce(mirror, generation);
+          for (const mirror of this.mirrors.values()) mirror.generationStarted(generation);
         }
         for (const waiter of waiting) waiter(error);
       },
@@ -136,11 +136,6 @@ export class Source implements Mirrors {
     return Object.entries(peers)
       .filter(([, { outOfSync }]) => outOfSync)
       .map(([node]) => node as NodeName);
-  }
-
-  #announce(mirror: Mirror, generation: Generation): void {
-    const away = this.#away().filter((node) => node !== mirror.peer.node);
-    mirror.sendGeneration(generation, away);
   }
 
   // ---------------------------------------------------------------- the end of the reign

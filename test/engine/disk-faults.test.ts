@@ -110,3 +110,47 @@ describe('disks that fail (FAULTS 15, 27, 31)', () => {
     expect(eve.image().equals(adam.image())).toBe(true);
   });
 });
+
+describe('bitmaps that cannot be written (FAULTS 15)', () => {
+  let lab: Lab;
+  let bitmaps: FaultDevice[];
+  beforeEach(() => {
+    lab = new Lab();
+    bitmaps = [];
+  });
+  afterEach(() => lab.close());
+
+  const options = {
+    volumeBytes,
+    wrapLog: (device: ConstructorParameters<typeof FaultDevice>[0]) => {
+      const wrapped = new FaultDevice(device, monotonicClock);
+      bitmaps.push(wrapped);
+      return wrapped;
+    },
+  };
+
+  it('"invalid: full resync" is durable before the write goes on; the next resync is full', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, options);
+    await adam.until('clean logs', () => adam.peer(eve).dirtyRegions === 0);
+    bitmaps[0]?.setRules([{ operations: ['write'], fault: { kind: 'error', code: 'ENOSPC' } }]);
+    await adam.write(0, page(1));
+    expect(adam.engine.node?.replica.record.generation.peers).toMatchObject({
+      eve: { intentLog: 'invalid' },
+    });
+    expect(adam.observations).toContainEqual(
+      expect.objectContaining({ type: 'intent-log-invalid', peer: 'eve' }),
+    );
+    await adam.write(MiB, page(2));
+    expect(eve.image().equals(adam.image())).toBe(true);
+    bitmaps[0]?.setRules([]);
+    await eve.crash();
+    await eve.open({ create: false });
+    await adam.connect(eve);
+    await eve.ordered({ order: 'become-target', epoch: 1 });
+    await adam.inSync(eve);
+    expect(adam.observations.findLast(({ type }) => type === 'resync-completed')).toMatchObject({
+      kind: 'full',
+    });
+    expect(adam.engine.node?.replica.record.generation.peers).toMatchObject({ eve: { intentLog: 'kept' } });
+  });
+});

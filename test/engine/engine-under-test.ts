@@ -1,8 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BlockDevice } from '../../adapters/block/block-device.ts';
+import { FileDevice } from '../../adapters/block/file-device.ts';
+import type { IntentLog } from '../../adapters/block/intent-log.ts';
+import { intentLogByteSize, openIntentLog } from '../../adapters/block/open-intent-log.ts';
+import { intentLogPath } from '../../adapters/block/replica-paths.ts';
 import {
   type EngineStatus,
   type Notice,
@@ -43,6 +47,8 @@ export interface NodeUnderTestOptions {
   /** No controller: the engine's links decide who is lost. */
   readonly alone?: boolean;
   readonly wrap?: (device: BlockDevice, path: string) => BlockDevice;
+  /** Of a bitmap file, in the order in which they are opened. */
+  readonly wrapLog?: (device: BlockDevice) => BlockDevice;
 }
 
 /** One engine of this process on real files and real sockets. */
@@ -74,9 +80,9 @@ export class NodeUnderTest {
 
   #newEngine(): Engine {
     const ports = realPorts(`test ${this.name}`);
-    const { wrap, alone } = this.#options;
+    const { alone } = this.#options;
     return new Engine({
-      ports: { ...ports, exports: this.#exports, storage: wrapped(ports, wrap) },
+      ports: { ...ports, exports: this.#exports, storage: wrapped(ports, this.#options) },
       pid: process.pid,
       socket: join(this.folder, 'nbd.sock'),
       push: (line) => {
@@ -194,16 +200,35 @@ export class NodeUnderTest {
   }
 }
 
-function wrapped(ports: EnginePorts, wrap: NodeUnderTestOptions['wrap']): Storage {
-  const { storage } = ports;
-  if (wrap === undefined) return storage;
+function wrapped({ storage }: EnginePorts, { wrap, wrapLog }: NodeUnderTestOptions): Storage {
   return {
     openVolume: (path, done) =>
-      storage.openVolume(path, (error, device) => done(error, device === null ? null : wrap(device, path))),
+      storage.openVolume(path, (error, device) =>
+        done(error, device === null || wrap === undefined ? device : wrap(device, path)),
+      ),
     openMetadata: (...all) => storage.openMetadata(...all),
-    openIntentLog: (...all) => storage.openIntentLog(...all),
+    openIntentLog: (folder, options, done) => {
+      if (wrapLog === undefined || folder === null) storage.openIntentLog(folder, options, done);
+      else
+        openWrappedLog(folder, options, wrapLog).then(
+          (log) => done(null, log),
+          (error) => done(error, null),
+        );
+    },
     release: (...all) => storage.release(...all),
   };
+}
+
+async function openWrappedLog(
+  folder: string,
+  options: Parameters<Storage['openIntentLog']>[1],
+  wrapLog: (device: BlockDevice) => BlockDevice,
+): Promise<IntentLog> {
+  const { volume, peer } = options.identity;
+  const path = intentLogPath(folder, volume, peer);
+  if (!existsSync(path)) writeFileSync(path, Buffer.alloc(intentLogByteSize(options.volumeByteSize)));
+  const device = wrapLog(await FileDevice.open(path));
+  return new Promise((resolve) => openIntentLog({ ...options, device }, resolve));
 }
 
 export function completed(start: (done: (error: Error | null) => void) => void): Promise<void> {

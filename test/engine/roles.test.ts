@@ -6,8 +6,13 @@ const MiB = 1024 * KiB;
 const region = 64 * KiB;
 const volumeBytes = 4 * MiB;
 const page = (label: number) => Buffer.alloc(4 * KiB, label);
-const quiet = (source: NodeUnderTest, ...targets: readonly NodeUnderTest[]) =>
-  source.until('clean logs', () => targets.every((target) => source.peer(target).dirtyRegions === 0));
+/** No replica has a mark for any other. */
+const quiet = async (...nodes: readonly NodeUnderTest[]) => {
+  for (const node of nodes) {
+    const others = nodes.filter((other) => other !== node);
+    await node.until('clean logs', () => others.every((other) => node.peer(other).dirtyRegions === 0));
+  }
+};
 const lastResync = async (source: NodeUnderTest, target: NodeUnderTest) => {
   await source.inSync(target);
   return source.observations.findLast(

@@ -29,6 +29,16 @@ export class Ledger {
     }
   }
 
+  /** What may be there now, whatever is acknowledged later. */
+  copy(): Ledger {
+    const copy = new Ledger();
+    copy.#time = this.#time;
+    for (const [sector, entries] of this.#sectors.entries()) {
+      copy.#sectors[sector] = entries?.map((entry) => ({ ...entry }));
+    }
+    return copy;
+  }
+
   /** Sectors of an image that hold what they must not; empty is good. `before`: what was there at the start. */
   wrong(image: Buffer, sectorSize: number): readonly string[] {
     const wrong: string[] = [];

@@ -1,0 +1,80 @@
+import { compareGenerations } from '../../domain/generations.ts';
+import type { NodeName } from '../../domain/vocabulary.ts';
+import type { IncomingMessage } from '../link/link.ts';
+import { StatePayload } from '../link/protocol.ts';
+import { readJson, sendJson } from './messages.ts';
+import type { Node } from './node.ts';
+import type { Peer } from './peer.ts';
+import { ignore, same } from './replica.ts';
+
+/** `state` messages: what each replica tells every other about itself, at the start and whenever it changes. */
+export class StateExchange {
+  readonly #node: Node;
+  readonly #soon: (run: () => void) => void;
+  /** What each peer was last told in its session. */
+  readonly #told = new Map<NodeName, string>();
+  #isDue = false;
+
+  constructor(node: Node, soon: (run: () => void) => void) {
+    this.#node = node;
+    this.#soon = soon;
+  }
+
+  /** A new session. */
+  begin(peer: Peer): void {
+    this.#told.delete(peer.node);
+    this.#tell(peer);
+  }
+
+  changed(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#soon(() => {
+      this.#isDue = false;
+      for (const peer of this.#node.peers.values()) this.#tell(peer);
+    });
+  }
+
+  /** False: it speaks for somebody else, or not at all. */
+  received(peer: Peer, message: IncomingMessage): boolean {
+    const theirs = readJson(message, StatePayload);
+    if (theirs === null || theirs.record.node !== peer.node) return false;
+    peer.theirs = theirs;
+    this.#meet(peer, theirs);
+    return true;
+  }
+
+  /** Whatever their roles: two that have split say so, both, as often as they meet (I4). */
+  #meet(peer: Peer, theirs: StatePayload): void {
+    const { replica, source } = this.#node;
+    const mine = replica.generationRecord(peer.node, source !== null);
+    const isSplit = compareGenerations(mine, theirs.record).verdict === 'split-brain';
+    const isConflict = source !== null && theirs.role === 'source';
+    const trouble = isSplit ? 'split-brain' : isConflict ? 'epoch-conflict' : null;
+    const isNew = trouble !== null && peer.trouble !== trouble;
+    peer.trouble = trouble;
+    if (!isNew) return;
+    const { epoch } = theirs.record;
+    if (isSplit) replica.observe({ type: 'split-brain', peer: peer.node, since: null }, same, ignore);
+    else replica.observe({ type: 'epoch-conflict', peer: peer.node, epoch }, same, ignore);
+  }
+
+  #tell(peer: Peer): void {
+    if (!peer.link.established) return;
+    const { replica, source } = this.#node;
+    const { role, promised, volumes, paused, lastOwner, handedTo, epoch } = replica.record;
+    const state: StatePayload = {
+      role: source === null ? role : 'source',
+      promised,
+      volumes: volumes.map(({ name, byteSize }) => ({ name, byteSize })),
+      paused,
+      lastOwner,
+      handedTo,
+      record: replica.generationRecord(peer.node, source !== null),
+    };
+    const text = JSON.stringify(state);
+    if (this.#told.get(peer.node) === text) return;
+    this.#told.set(peer.node, text);
+    sendJson(peer.link, 'state', epoch, 0, state);
+  }
+}
