@@ -13,7 +13,8 @@ import {
 
 /**
  * Everything that can have happened (REQUIREMENTS 4), past tense. `version` is that of the payload; older ones are
- * upcast when read. Payloads hold what the fold needs and nothing that follows from it.
+ * upcast when read. Payloads hold what the fold needs and nothing that follows from it; the journal puts `decision`
+ * beside them (journal/execute.ts), so none has a field of that name.
  */
 const bytes = z.int().min(0);
 const Volume = z.object({ name: VolumeName, path: AbsolutePath, byteSize: bytes });
@@ -142,7 +143,7 @@ export const eventSchemas = {
     }),
   ),
   'failover.confirmed': v1(
-    z.object({ lost: NodeName, candidate: NodeName, decision: z.enum(['proceed', 'block']) }),
+    z.object({ lost: NodeName, candidate: NodeName, answer: z.enum(['proceed', 'block']) }),
   ),
   'failover.completed': v1(
     z.object({ lost: NodeName, node: NodeName, epoch: Epoch, device: Device, loss: Loss.nullable() }),

@@ -1,4 +1,4 @@
-import { type ClusterState, type ResourceState, replicaNodes } from './state.ts';
+import { type ClusterState, deviceOf, type ResourceState, replicaNodes } from './state.ts';
 import { targetsMax } from './vocabulary.ts';
 
 /**
@@ -12,7 +12,7 @@ export function violations(state: ClusterState): string[] {
 }
 
 function ofPhase(resource: ResourceState): string[] {
-  const { phase, reigns, switchover, takeover, confirmation, blocked, device } = resource;
+  const { phase, reigns, switchover, takeover, confirmation, blocked } = resource;
   const serving = reigns.length;
   const wrong: string[] = [];
   const must = (holds: boolean, text: string) => {
@@ -37,6 +37,7 @@ function ofPhase(resource: ResourceState): string[] {
     `${phase}, confirmation ${confirmation ? 'awaited' : 'none'}`,
   );
   must((phase === 'blocked') === (blocked !== null), `${phase}, blocked ${blocked ? 'set' : 'none'}`);
+  const device = deviceOf(resource);
   must(device.length === 0 || serving === 1, `a device with ${serving} sources`);
   must(new Set(reigns.map(({ node }) => node)).size === serving, 'a node reigns twice');
   must(

@@ -1,6 +1,6 @@
 import type { Command } from './commands.ts';
 import type { Loss } from './events.ts';
-import type { Facts, ReplicaFact } from './facts.ts';
+import type { Facts } from './facts.ts';
 import { type ResourceState, reigns, totalBytes } from './state.ts';
 import type { NodeName } from './vocabulary.ts';
 
@@ -74,18 +74,42 @@ function overwritten(paths: readonly string[], node: NodeName, facts: Facts): Lo
 /** How old a copy is, and what it is known to miss. */
 function behind(resource: ResourceState, node: NodeName, facts: Facts, effect: string): Loss {
   const replica = resource.replicas[node];
-  const missed: ReplicaFact['behind'] = facts.replicas?.[node]?.behind ?? null;
-  const since = replica && replica.data !== 'up-to-date' ? replica.because : null;
-  const state = replica?.data ?? 'unknown';
+  const missed = facts.replicas?.[node]?.behind ?? null;
+  const bytes = missed?.bytes ?? markedElsewhere(node, facts);
+  const isBehind = replica !== undefined && replica.data !== 'up-to-date';
+  const age = isBehind ? `, since ${replica.because}, ${ageText(facts.now - replica.since)} ago` : '';
   const known = missed
     ? `it is known to miss ${missed.writes} writes, ${missed.bytes} bytes`
-    : 'what it misses cannot be told from here';
+    : bytes !== null && bytes > 0
+      ? `the others have marked ${bytes} bytes that it misses`
+      : 'how much it misses is not known here';
   return {
-    text: `${effect}: it is ${state}${since ? ` since ${since}` : ''}; ${known}; later writes of other nodes are lost`,
+    text: `${effect}: it is ${replica?.data ?? 'unknown'}${age}; ${known}; what another node wrote meanwhile is lost`,
     writes: missed?.writes ?? null,
-    bytes: missed?.bytes ?? null,
-    since,
+    bytes,
+    since: isBehind ? replica.because : null,
   };
+}
+
+/** What the other replicas that answered have marked for this one; null where none keeps an intent log. */
+function markedElsewhere(node: NodeName, { replicas }: Facts): number | null {
+  const marks = Object.entries(replicas ?? {}).flatMap(([other, { dirtyBytes }]) =>
+    other === node || typeof dirtyBytes[node] !== 'number' ? [] : [dirtyBytes[node]],
+  );
+  return marks.length === 0 ? null : Math.max(...marks);
+}
+
+const ages = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+  [1000, 's'],
+] as const;
+
+/** The largest whole unit: `3 h`. */
+function ageText(ms: number): string {
+  const [size, unit] = ages.find(([its]) => ms >= its) ?? [1000, 's'];
+  return `${Math.max(0, Math.floor(ms / size))} ${unit}`;
 }
 
 function victimLoses(resource: ResourceState, victim: NodeName, facts: Facts): Loss {

@@ -65,7 +65,8 @@ export interface ResourceState {
   lastOwner: Reign | null;
   /** Why the last source left, while nobody serves. */
   left: { why: string; handedTo: Reign | null } | null;
-  device: DeviceUris;
+  /** By node: what its device was reached at, in the reign with that epoch. */
+  devices: Record<string, { epoch: number; uris: DeviceUris }>;
   /** A reign that began and whose device does not answer yet: what is to be said when it does. */
   entering: { epoch: number; why: EnteredBecause; from: NodeName | null; command: string | null } | null;
   replicas: Record<string, ReplicaState>;
@@ -163,6 +164,14 @@ export function emptyState(): ClusterState {
 /** The node that serves, where exactly one does. */
 export function sourceOf(resource: ResourceState): NodeName | null {
   return resource.reigns.length === 1 ? (resource.reigns[0]?.node ?? null) : null;
+}
+
+/** Where the device is; empty unless exactly one node serves and its device has answered. */
+export function deviceOf(resource: ResourceState): DeviceUris {
+  const [reign, ...others] = resource.reigns;
+  if (!reign || others.length > 0) return [];
+  const device = resource.devices[reign.node];
+  return device?.epoch === reign.epoch ? device.uris : [];
 }
 
 export function reigns(resource: ResourceState, node: NodeName): boolean {

@@ -159,10 +159,11 @@ export class DurableLogs {
     const isKnown = this.damage.some(
       (one) => one.node === node && one.incarnation === incarnation && (one.to ?? sequence) >= sequence,
     );
-    if (sequence > own && !isKnown)
-      this.addDamage([
-        damageAt(own === 0 ? 'log-missing' : 'torn-tail', node, incarnation, own + 1, sequence),
-      ]);
+    if (sequence <= own || isKnown) return;
+    const code = own === 0 ? 'log-missing' : 'torn-tail';
+    const behind = damageAt(code, node, incarnation, own + 1, sequence);
+    this.damage = this.damage.filter((one) => !isSameDamage({ ...one, to: sequence }, behind));
+    this.addDamage([behind]);
   }
 
   /** What the last snapshot vouches for, verified once more while the journal already serves. */

@@ -53,7 +53,7 @@ const sentences: Sentences = {
   'failover.confirmation-requested': ({ resource, data }) =>
     `${resource}: the failover from ${data.lost} to ${data.candidate} waits ${data.seconds} s for confirmation, then ${data.default === 'proceed' ? 'proceeds' : 'is blocked'}`,
   'failover.confirmed': ({ resource, data }) =>
-    `${resource}: the failover from ${data.lost} to ${data.candidate} ${data.decision === 'proceed' ? 'may proceed' : 'must not proceed'}`,
+    `${resource}: the failover from ${data.lost} to ${data.candidate} ${data.answer === 'proceed' ? 'may proceed' : 'must not proceed'}`,
   'failover.completed': ({ resource, data }) =>
     `${resource}: ${data.node} took over from ${data.lost}${data.loss === null ? '' : `; lost: ${data.loss.text}`}`,
   'failover.blocked': ({ resource, data }) =>

@@ -2,6 +2,7 @@ import { whyNotEligible } from '../domain/eligibility.ts';
 import {
   type ClusterState,
   type DataState,
+  deviceOf,
   type MirrorState,
   type MirrorStatus,
   modeOf,
@@ -105,7 +106,7 @@ export function statusOf(
     sources: [resource, ...resource.rivals].flatMap((one) => one.reigns.map(({ node }) => node)),
     lastOwner: resource.lastOwner?.node ?? null,
     epoch: resource.epoch,
-    device: resource.device.map(({ volume, uri }) => ({ volume, uri })),
+    device: deviceOf(resource).map(({ volume, uri }) => ({ volume, uri })),
     nodes: byPriority(resource).map((node) => nodeOf(state, resource, node)),
     mirrors: byPriority(resource).flatMap((node) => {
       const mirror = resource.mirrors[node];

@@ -37,8 +37,8 @@ export async function importLogs(file: string, data: string, output: Output): Pr
 
 async function takeIn(journal: LevelJournal, file: string): Promise<number> {
   const before = countOf(journal);
+  await repairFrom(journal, file);
   let batch: EventEnvelope[] = [];
-  const own: EventEnvelope[] = [];
   const receive = async () => {
     const { conflicts, gaps, rejected } = await journal.receive(batch);
     batch = [];
@@ -55,26 +55,35 @@ async function takeIn(journal: LevelJournal, file: string): Promise<number> {
     ]);
   };
   for await (const line of readExport(file)) {
-    if (line.kind === 'event' && line.event.node === journal.node) own.push(line.event);
-    else if (line.kind === 'event') batch.push(line.event);
+    if (line.kind === 'event') batch.push(line.event);
     else if (line.kind === 'head' && line.head.node !== journal.node)
       await journal.attest(line.head, [line.head.key]);
     if (batch.length >= eventsPerBatch) await receive();
   }
   await receive();
-  const last = own.at(-1);
-  if (last !== undefined) journal.reportSeen(last);
-  if (journal.damage().length > 0)
-    await journal.repair(async ({ node, incarnation, from, to }) =>
-      own.filter(
-        (event) =>
-          event.node === node &&
-          event.incarnation === incarnation &&
-          event.sequence >= from &&
-          event.sequence <= to,
-      ),
-    );
   return countOf(journal) - before;
+}
+
+/** What is damaged here, this node's own log where the file has more of it included. */
+async function repairFrom(journal: LevelJournal, file: string): Promise<void> {
+  let last: EventEnvelope | undefined;
+  for await (const line of readExport(file))
+    if (line.kind === 'event' && line.event.node === journal.node) last = line.event;
+  if (last !== undefined) journal.reportSeen(last);
+  const damaged = new Set(journal.damage().map(({ node }) => node));
+  if (damaged.size === 0) return;
+  const events: EventEnvelope[] = [];
+  for await (const line of readExport(file))
+    if (line.kind === 'event' && damaged.has(line.event.node)) events.push(line.event);
+  await journal.repair(async ({ node, incarnation, from, to }) =>
+    events.filter(
+      (event) =>
+        event.node === node &&
+        event.incarnation === incarnation &&
+        event.sequence >= from &&
+        event.sequence <= to,
+    ),
+  );
 }
 
 const eventsPerBatch = 1000;

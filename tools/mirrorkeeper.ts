@@ -7,6 +7,7 @@ import { labCommand } from './lab/lab-command.ts';
 import { main } from './main.ts';
 import { natsConfigCommand } from './nats-config.ts';
 import { runProgram } from './program.ts';
+import { rocCommand } from './roc.ts';
 
 await main((args, output) =>
   runProgram(
@@ -15,6 +16,7 @@ await main((args, output) =>
       labCommand(processTerminal(output, args)),
       historyCommand(processTerminal(output, args)),
       agentCommand(output),
+      rocCommand(output),
       natsConfigCommand((text) => void output.out(text)),
     ],
     args,

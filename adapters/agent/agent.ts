@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
 import type { Command, CommandName } from '../../domain/commands.ts';
 import { commandSchemas, isOperatorCommand } from '../../domain/commands.ts';
 import { decide } from '../../domain/decide.ts';
@@ -8,10 +9,10 @@ import { standing } from '../../domain/react.ts';
 import { reigns } from '../../domain/state.ts';
 import { NodeName, regionSize, type Tag } from '../../domain/vocabulary.ts';
 import { CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
-import type { Damage, Journal, SignedHead } from '../../journal/journal.ts';
+import type { Damage, Journal, LogHead, SignedHead } from '../../journal/journal.ts';
 import type { LevelViews } from '../../journal/level-views.ts';
 import type { AgentBus } from '../bus/bus.ts';
-import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
+import type { CommandReply, Heartbeat, IssuedCommand } from '../bus/messages.ts';
 import type { Clock, Timer } from '../engine/clock.ts';
 import type { Notice, NumberedObservation } from '../engine/control-protocol.ts';
 import { type AgentContext, type AgentOptions, type SubmitResult, silenceMs } from './context.ts';
@@ -60,6 +61,7 @@ export class Agent {
   readonly #engines: EngineRoom;
   readonly #liveness: Liveness;
   readonly #silent = new Set<NodeName>();
+  #heardHeads: () => void = () => {};
   readonly #comparing = new Map<Tag, Promise<void>>();
   #tick: Timer | null = null;
   readonly #skewed = new Set<NodeName>();
@@ -124,7 +126,8 @@ export class Agent {
     });
     bus.subscribeHeartbeats((heartbeat) => {
       this.#liveness.heartbeat(heartbeat.node, heartbeat.heard, this.#ports.clock.nowMs());
-      this.#exchange.announced(heartbeat.node, heartbeat.heads);
+      this.#exchange.announced(heartbeat.node, announcedLogs(heartbeat));
+      this.#heardHeads();
       const keys = this.history.state.nodes[heartbeat.node]?.keys ?? [];
       if (heartbeat['signed'] && keys.length > 0)
         this.#exchange.attested(heartbeat['signed'] as SignedHead, keys);
@@ -132,6 +135,7 @@ export class Agent {
     bus.answer((question, from) => answerQuestion(this.context, question, from));
     this.#exchange.start();
     this.#intake.start();
+    await this.#hearOthers();
     await this.#join();
     for (const tag of Object.keys(this.history.state.resources)) this.#reconciler.consider(tag as Tag);
     this.#beat();
@@ -153,6 +157,7 @@ export class Agent {
   async #repaired(damage: readonly Damage[]): Promise<void> {
     const before = this.history.state;
     await this.#replay((events) => this.history.add(events));
+    await this.#join();
     for (const { code, message } of damage)
       await this.#submit('journal-damaged', { code, text: message }, 'engine');
     await this.#submit('journal-repaired', { text: 'fetched from other nodes' }, 'engine');
@@ -201,6 +206,25 @@ export class Agent {
     for (const tag of touched(change)) this.#reconciler.consider(tag);
   }
 
+  /**
+   * A node whose journal is empty is new, or has lost its disk. It hears the others first: had they a log of its own,
+   * a first event written now would fork it for ever (FAULTS 20).
+   */
+  async #hearOthers(): Promise<void> {
+    const { journal, bus, clock } = this.#ports;
+    if (journal.logs().length > 0) return;
+    const heard = new Promise<void>((resolve) => {
+      const timer = clock.after(silenceMs(this.#options), resolve);
+      this.#heardHeads = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+    bus.publishHeartbeat({ heads: {}, heard: {} });
+    await heard;
+    this.#exchange.tick();
+  }
+
   async #join(): Promise<void> {
     const { node, replicate } = this.#options;
     if (!this.history.state.nodes[node])
@@ -218,8 +242,8 @@ export class Agent {
       (sum, { byteSize }) => sum + Math.ceil(byteSize / regionSize),
       0,
     );
-    const generation = (await this.#engines.status(tag).catch(() => null))?.replica?.generation ?? null;
-    const observed = fromObservation(observation, resource, this.#options.node, regions, generation);
+    const status = await this.#engines.status(tag).catch(() => null);
+    const observed = fromObservation(observation, resource, this.#options.node, regions, status);
     // Journaled before it is acknowledged to the engine: none is lost, a repeated one is told by its number.
     if (observed)
       await this.#submitObserved(tag, observed, `${tag}/${observation.observation}/${observation.at}`);
@@ -286,6 +310,7 @@ export class Agent {
     await Promise.all(this.#engines.tags().map((tag) => this.#compareWithEngine(tag)));
     bus.publishHeartbeat({
       heads: journal.heads(),
+      logs: journal.logs(),
       heard: this.#liveness.heardForHeartbeat(clock.nowMs()),
       signed: journal.signedHead(),
     });
@@ -392,6 +417,17 @@ export class Agent {
       digest: commandDigest(body),
     } as unknown as Command;
   }
+}
+
+const AnnouncedLogs = z.array(
+  z.object({ node: z.string(), incarnation: z.int().min(1), sequence: z.int().min(0), hash: z.string() }),
+);
+
+/** Every incarnation of every log, where the heartbeat says it; else the latest of each. */
+function announcedLogs({ heads, logs }: Heartbeat): LogHead[] {
+  const announced = AnnouncedLogs.safeParse(logs);
+  if (announced.success) return announced.data;
+  return Object.entries(heads).map(([node, head]) => ({ node, ...head }));
 }
 
 function submitResult(executed: Executed): SubmitResult {

@@ -1,7 +1,7 @@
 import type { CommandName } from '../../domain/commands.ts';
 import type { ResourceState } from '../../domain/state.ts';
 import { reigns, sourceOf } from '../../domain/state.ts';
-import type { Generation, NodeName } from '../../domain/vocabulary.ts';
+import type { NodeName } from '../../domain/vocabulary.ts';
 import type { EngineStatus, Notice, NumberedObservation } from '../engine/control-protocol.ts';
 
 /** A command that an observation amounts to; the agent adds id, actor and tag. */
@@ -16,7 +16,7 @@ export function fromObservation(
   resource: ResourceState,
   self: NodeName,
   regionCount: number,
-  generation: Generation | null,
+  status: EngineStatus | null,
 ): Observed | undefined {
   switch (observation.type) {
     case 'generation-started':
@@ -76,11 +76,17 @@ export function fromObservation(
           target: observation.peer,
           kind: observation.kind,
           bytes: observation.bytes,
-          generation,
+          generation: status?.replica?.generation ?? null,
         },
       };
     case 'split-brain':
-      return { command: 'split-brain-seen', body: { reigns: reignsWith(resource, self, observation.peer) } };
+      // Targets see it too, on the links that they keep with each other: only those who serve are its sides.
+      return sidesOf(status, observation.peer)
+        ? {
+            command: 'split-brain-seen',
+            body: { reigns: reignsWith(resource, self, observation.peer, status) },
+          }
+        : undefined;
     case 'unrelated-data':
     case 'target-too-small':
       if (!reigns(resource, self)) return undefined;
@@ -111,11 +117,19 @@ export function fromObservation(
   }
 }
 
-/** Both ends of a split brain, with the epochs that are known. */
-function reignsWith(resource: ResourceState, self: NodeName, peer: NodeName) {
-  const epochOf = (node: NodeName) =>
-    resource.reigns.find((reign) => reign.node === node)?.epoch ?? resource.epoch;
-  return [self, peer].map((node) => ({ node, epoch: epochOf(node) }));
+function sidesOf(status: EngineStatus | null, peer: NodeName): boolean {
+  const other = status?.peers.find((known) => known.peer === peer);
+  return status?.replica?.serving === true && other?.theirs?.role === 'source';
+}
+
+/** Both sides of a split brain, with the epochs at which they serve. */
+function reignsWith(resource: ResourceState, self: NodeName, peer: NodeName, status: EngineStatus | null) {
+  const theirs = status?.peers.find((known) => known.peer === peer)?.theirs?.epoch;
+  const known = (node: NodeName) => resource.reigns.find((reign) => reign.node === node)?.epoch;
+  return [
+    { node: self, epoch: known(self) ?? status?.replica?.epoch ?? resource.epoch },
+    { node: peer, epoch: known(peer) ?? theirs ?? resource.epoch },
+  ];
 }
 
 /** What a notice means; progress of a resync and congestion only of the own mirrors. */
@@ -150,7 +164,8 @@ export function fromNotice(notice: Notice, resource: ResourceState, self: NodeNa
 
 /** Mirrors of which the engine says something else than the history: what has to be journaled about their links. */
 export function fromStatus(status: EngineStatus, resource: ResourceState, self: NodeName): Observed[] {
-  if (!status.replica?.serving) return [];
+  // What the engine is about to tell by itself is not told twice, nor before its turn.
+  if (!status.replica?.serving || status.observations.pending > 0) return [];
   return status.peers.flatMap((peer): Observed[] => {
     const mirror = resource.mirrors[peer.peer];
     if (!mirror || mirror.source !== self || peer.status === null) return [];

@@ -2,7 +2,6 @@ import {
   comparePositions,
   EventEnvelope as EnvelopeSchema,
   type EventEnvelope,
-  type Heads,
   parseSeen,
 } from '../../domain/envelope.ts';
 import { NodeName } from '../../domain/vocabulary.ts';
@@ -82,8 +81,8 @@ export class JournalExchange {
     this.#bus.publishEvents(own as unknown as JournalRecord[]);
   }
 
-  announced(from: string, heads: Heads): void {
-    const logs = Object.entries(heads).map(([node, head]): LogHead => ({ node, ...head }));
+  /** What another node has of every log, of every incarnation. */
+  announced(from: string, logs: readonly LogHead[]): void {
     this.#carryOut(this.#replication.announced(from, logs, this.#now()));
   }
 

@@ -47,6 +47,8 @@ export class FileDevice implements BlockDevice {
   #isFallocating = false;
   /** Operations that use the descriptor outside the event loop. */
   #underWay = 0;
+  /** Of these, reads and writes. */
+  #movesInPool = 0;
   /** Something was written since the last fdatasync began. What came before this process may be unflushed too. */
   #isDirty = true;
   #isFlushing = false;
@@ -149,9 +151,12 @@ export class FileDevice implements BlockDevice {
 
   #inPool(operate: InPool, bytes: Uint8Array, offset: number, done: Done): void {
     const startMs = performance.now();
+    const ahead = this.#movesInPool;
     this.#underWay += 1;
+    this.#movesInPool += 1;
     const end: Done = (error) => {
-      if (bytes.length <= inLoopBytesMax) this.#pace.took(startMs, performance.now());
+      this.#movesInPool -= 1;
+      if (bytes.length <= inLoopBytesMax) this.#pace.took(startMs, performance.now(), ahead);
       done(error);
       this.#ended();
     };

@@ -1,7 +1,13 @@
 /** An operation that takes longer holds up the pings of every link: from then on the thread pool waits instead. */
 const slowMs = 4;
-/** How long after a slow operation none is done in the event loop. */
-const holdMs = 1_000;
+/**
+ * After a slow operation none is done in the event loop for so many times as long as it took, at most a second: a
+ * slow disk holds it up for a small part of the time, and a process that was only off the processor soon goes on.
+ */
+const holdTimes = 10;
+const holdMsMax = 1_000;
+/** Threads of libuv's pool. */
+const poolThreads = 4;
 /** After so long without an operation nothing is known about the disk. */
 const idleMs = 250;
 
@@ -27,12 +33,14 @@ export class Pace {
     return this.#isQuick;
   }
 
-  /** A small operation has ended, in the loop or in the pool. */
-  took(startMs: number, endMs: number): void {
+  /** A small operation has ended: in the loop, or in the pool, where `ahead` others were before it. */
+  took(startMs: number, endMs: number, ahead = 0): void {
     this.#lastMs = endMs;
-    if (endMs - startMs > slowMs) {
+    const turns = Math.floor(ahead / poolThreads) + 1;
+    const tookMs = (endMs - startMs) / turns;
+    if (tookMs > slowMs) {
       this.#isQuick = false;
-      this.#slowUntilMs = endMs + holdMs;
+      this.#slowUntilMs = endMs + Math.min(tookMs * holdTimes, holdMsMax);
     } else if (endMs >= this.#slowUntilMs) {
       this.#isQuick = this.#mayBeQuick;
     }

@@ -90,5 +90,7 @@ export function endCommand(
   event: Of<'command.completed'> | Of<'command.failed'> | Of<'command.refused'>,
   outcome: 'completed' | 'failed' | 'refused',
 ): void {
+  // An id that was used for another command stays that one's.
+  if (event.type === 'command.refused' && event.data.code === 'command-id-reused') return;
   state.commands[event.data.commandId] = { digest: event.data.digest, outcome, tag: event.resource };
 }

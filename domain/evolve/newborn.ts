@@ -18,7 +18,7 @@ export function created(event: Of<'resource.created'>): ResourceState {
     reigns: [],
     lastOwner: null,
     left: null,
-    device: [],
+    devices: {},
     entering: null,
     replicas: {
       [data.node]: replicaOf({

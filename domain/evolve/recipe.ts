@@ -1,4 +1,4 @@
-import type { DomainEvent, EventType } from '../events.ts';
+import type { DeviceUris, DomainEvent, EventType } from '../events.ts';
 import type { ClusterState, Phase, ResourceState } from '../state.ts';
 
 export type Of<T extends EventType> = Extract<DomainEvent, { type: T }>;
@@ -15,11 +15,12 @@ export function isFailoverOf(resource: ResourceState, lost: string | null): bool
   return lost === (resource.reigns[0] ?? resource.lastOwner)?.node;
 }
 
-/** The device of the reign that serves, and of no other. */
-export function serving(resource: ResourceState, device: ResourceState['device']): void {
-  if (resource.reigns.length !== 1) return;
-  resource.device = device;
-  resource.entering = null;
+/** The device of a reign, for as long as that one lasts. */
+export function serving(resource: ResourceState, node: string, uris: DeviceUris): void {
+  const reign = resource.reigns.find((one) => one.node === node);
+  if (!reign) return;
+  resource.devices[node] = { epoch: reign.epoch, uris };
+  if (resource.entering?.epoch === reign.epoch) resource.entering = null;
 }
 
 /** Of two creations of one tag (rule 1) neither is anything but conflicted until one is deleted. */

@@ -18,7 +18,6 @@ export function enterService(resource: ResourceState, event: Of<'resource.entere
     resource.entering = null;
     resource.reigns = [...others, { node, epoch }];
     resource.epoch = Math.max(resource.epoch, epoch);
-    resource.device = [];
     setPhase(resource, 'conflicted', event.id);
     return;
   }
@@ -38,7 +37,6 @@ export function enterService(resource: ResourceState, event: Of<'resource.entere
   resource.reigns = [{ node, epoch }];
   resource.lastOwner = { node, epoch };
   resource.left = null;
-  resource.device = [];
   const replica = resource.replicas[node];
   if (replica) {
     replica.failed = null;
@@ -82,7 +80,6 @@ export function leaveService(resource: ResourceState, event: Of<'resource.left-s
   }
   resource.reigns = remaining;
   if (remaining.length > 1) return;
-  resource.device = [];
   resource.entering = null;
   resource.left = { why, handedTo };
   for (const mirror of Object.values(resource.mirrors)) stopResync(mirror);

@@ -49,7 +49,6 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     // Another took over that the deleting node did not know of: it serves on.
     if (resource.reigns.length > 0 && resource.reigns.every((reign) => reign.node !== node)) return;
     resource.reigns = [];
-    resource.device = [];
     resource.entering = null;
     resource.mirrors = {};
     endTransitions(resource);
@@ -168,7 +167,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     resource.switchover = { ...data, command };
     setPhase(resource, 'switching-over', id);
   },
-  'switchover.completed': (resource, { data }) => serving(resource, data.device),
+  'switchover.completed': (resource, { node, data }) => serving(resource, node, data.device),
   'switchover.failed': (resource, { id }) => {
     resource.switchover = null;
     if (resource.phase === 'switching-over')
@@ -187,7 +186,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     resource.confirmation = { ...data, command };
     setPhase(resource, 'awaiting-confirmation', id);
   },
-  'failover.completed': (resource, { data }) => serving(resource, data.device),
+  'failover.completed': (resource, { node, data }) => serving(resource, node, data.device),
   'failover.blocked': (resource, { id, data }) => {
     // A candidate that gives way says nothing about the one that goes on.
     if (resource.takeover && data.candidate !== null && resource.takeover.candidate !== data.candidate)
@@ -213,12 +212,10 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     endTransitions(resource);
     resource.entering = null;
     resource.reigns = data.reigns.map((reign) => ({ ...reign }));
-    resource.device = [];
     setPhase(resource, 'conflicted', id);
   },
   'split-brain.detected': (resource, { id, data }) => {
     endTransitions(resource);
-    resource.device = [];
     resource.entering = null;
     resource.reigns = data.reigns.map((reign) => ({ ...reign }));
     for (const mirror of Object.values(resource.mirrors)) {
@@ -282,8 +279,8 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     const replica = resource.replicas[data.node];
     if (replica) replica.failed = data.what;
   },
-  'command.completed': (resource, { data }) => {
-    if (data.device !== null) serving(resource, data.device);
+  'command.completed': (resource, { node, data }) => {
+    if (data.device !== null) serving(resource, node, data.device);
   },
 };
 

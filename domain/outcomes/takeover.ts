@@ -23,7 +23,7 @@ export const failover: Outcome<'failover'> = ({ state, resource, command, facts 
   }
   return [
     ...given,
-    event('failover.confirmed', resource.tag, { lost, candidate, decision: 'proceed' }),
+    event('failover.confirmed', resource.tag, { lost, candidate, answer: 'proceed' }),
     startFailover(resource, lost, candidate, facts),
   ];
 };
@@ -79,13 +79,13 @@ export const confirmationTimedOut: Outcome<'confirmation-timed-out'> = (allowed)
 
 function decideConfirmation(
   { state, resource, facts }: { state: ClusterState; resource: ResourceState; facts: Facts },
-  decision: 'proceed' | 'block',
+  answer: 'proceed' | 'block',
 ): NewEvent[] {
   const waiting = resource.confirmation;
   if (!waiting) return [];
   const { lost, candidate, command } = waiting;
-  const confirmed = event('failover.confirmed', resource.tag, { lost, candidate, decision });
-  if (decision === 'proceed') return [confirmed, startFailover(resource, lost, candidate, facts, command)];
+  const confirmed = event('failover.confirmed', resource.tag, { lost, candidate, answer });
+  if (answer === 'proceed') return [confirmed, startFailover(resource, lost, candidate, facts, command)];
   const text = notConfirmed(resource, lost, candidate);
   return [
     confirmed,

@@ -148,7 +148,15 @@ export const replicaOfNode: Rule<{ node: NodeName } & Command> = ({ resource, co
   noReplica(resource, command.node);
 
 export const selfHasReplica: Rule = ({ resource, facts }) => noReplica(resource, facts.self);
-/** A conflict of data is resolved, not deleted away; two creations are (rule 1). */
-export function deletableConflict({ resource }: ResourceQuestion): Verdict {
-  return resource.phase === 'conflicted' && resource.rivals.length === 0 ? phaseRefusal(resource) : undefined;
+/** A conflict of data is resolved, not deleted away; of two creations (rule 1) each is deleted on a node that has it. */
+export function deletableConflict({ resource, facts }: ResourceQuestion): Verdict {
+  if (resource.phase !== 'conflicted') return undefined;
+  if (resource.rivals.length === 0) return phaseRefusal(resource);
+  const both = [resource, ...resource.rivals];
+  if (both.some(({ replicas }) => replicas[facts.self])) return undefined;
+  const creators = both.flatMap(({ replicas }) => Object.keys(replicas));
+  return refuse('tag-exists', `${facts.self} has a replica of neither ${resource.tag}`, {
+    because: both.map(({ id }) => id),
+    allowed: creators.map((node) => `delete ${resource.tag}, on ${node}`),
+  });
 }

@@ -158,7 +158,9 @@ describe('a journal', () => {
     const restored = await openJournal(temporaryDirectory());
     const head = journal.heads()['eve'];
     if (head === undefined) throw new Error('no head');
+    restored.reportSeen({ ...head, sequence: 2 });
     restored.reportSeen(head);
+    restored.reportSeen({ ...head, sequence: 3 });
     expect(restored.damage()).toMatchObject([{ code: 'log-missing', from: 1, to: 5 }]);
     expect(await codeOf(restored.append([draft(6)]))).toBe('log-missing');
     expect(await restored.repair(copyOf(events))).toEqual([]);

@@ -65,7 +65,7 @@ export const examples: { readonly [T in EventType]: (a: string, b: string, n: nu
     seconds: n,
     default: n % 2 ? 'proceed' : 'block',
   }),
-  'failover.confirmed': (a, b, n) => ({ lost: a, candidate: b, decision: n % 2 ? 'proceed' : 'block' }),
+  'failover.confirmed': (a, b, n) => ({ lost: a, candidate: b, answer: n % 2 ? 'proceed' : 'block' }),
   'failover.completed': (a, b, n) => ({ lost: a, node: b, epoch: n, device, loss: n % 2 ? loss : null }),
   'failover.blocked': (a, b, n) => ({
     lost: a,

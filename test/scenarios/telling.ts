@@ -29,7 +29,7 @@ const tellingFields = [
   'absent',
   'missing',
   'outOfSync',
-  'decision',
+  'answer',
   'seconds',
   'default',
   'step',
@@ -46,7 +46,7 @@ export function eventLine({ node, type, data, subject }: EventEnvelope): string 
   const event = parseEnvelopeType(type)?.event ?? type;
   const about = subject === undefined || subject === mainTag ? '' : ` ${subject}`;
   const fields = tellingFields.flatMap((name) => {
-    const value = name === 'decision' && typeof data[name] === 'object' ? undefined : data[name];
+    const value = data[name];
     return tells(name, value, node) ? [`${name}=${shown(value)}`] : [];
   });
   return `${node.padEnd(10)} ${event}${about}  ${fields.join(' ')}`.trimEnd();
