@@ -1,12 +1,12 @@
 import type { Engine, EngineListener, Engines, OrderBody } from '../../adapters/agent/ports.ts';
 import { OrderRefused } from '../../adapters/agent/ports.ts';
+import type { Clock } from '../../adapters/engine/clock.ts';
 import type {
   EngineStatus,
   NumberedObservation,
   PeerStatus,
 } from '../../adapters/engine/control-protocol.ts';
 import { type Generation, type NodeName, regionSize, type Tag } from '../../domain/vocabulary.ts';
-import type { SimulatedClock } from './simulated-clock.ts';
 
 type WithoutNumber<T> = T extends unknown ? Omit<T, 'observation' | 'at'> : never;
 type Observed = WithoutNumber<NumberedObservation>;
@@ -56,7 +56,7 @@ export interface SimulatedReplica {
  * engines of a cluster live in one yard, which also says who can reach whom.
  */
 export class EngineYard {
-  readonly clock: SimulatedClock;
+  readonly clock: Pick<Clock, 'nowMs'>;
   readonly replicas = new Map<string, SimulatedReplica>();
   /** Whether a link between two nodes carries anything. */
   reaches: (a: NodeName, b: NodeName) => boolean = () => true;
@@ -66,7 +66,7 @@ export class EngineYard {
   onOrder: (node: NodeName, order: string, when: 'before' | 'after') => void = () => {};
   #generations = 0;
 
-  constructor(clock: SimulatedClock) {
+  constructor(clock: Pick<Clock, 'nowMs'>) {
     this.clock = clock;
   }
 
