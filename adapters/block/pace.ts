@@ -1,15 +1,20 @@
-/** An operation that takes longer holds up the pings of every link: from then on the thread pool waits instead. */
-const slowMs = 4;
 /**
- * After a slow operation none is done in the event loop for so many times as long as it took, at most a second: a
- * slow disk holds it up for a small part of the time, and a process that was only off the processor soon goes on.
+ * Mean duration above which the event loop is spared: a mean, because a process that the system takes off its
+ * processor for a few milliseconds has met no slow disk.
+ */
+const slowMeanMs = 1;
+/** Operations that the mean looks back on, about. */
+const meanOver = 16;
+/**
+ * After a slow operation none is done in the event loop for so many times as long as it took, at most ten seconds:
+ * whatever the disk does, it holds up the event loop for a small part of the time.
  */
 const holdTimes = 10;
-const holdMsMax = 1_000;
-/** Threads of libuv's pool. */
-const poolThreads = 4;
+const holdMsMax = 10_000;
 /** After so long without an operation nothing is known about the disk. */
 const idleMs = 250;
+/** Threads of libuv's pool. */
+const poolThreads = 4;
 
 /**
  * Whether small operations on a file may be done synchronously, in the event loop: 1.2–3 times faster on cached files
@@ -19,6 +24,7 @@ const idleMs = 250;
 export class Pace {
   readonly #mayBeQuick: boolean;
   #isQuick = false;
+  #meanMs = 0;
   #slowUntilMs = 0;
   #lastMs = 0;
 
@@ -38,10 +44,11 @@ export class Pace {
     this.#lastMs = endMs;
     const turns = Math.floor(ahead / poolThreads) + 1;
     const tookMs = (endMs - startMs) / turns;
-    if (tookMs > slowMs) {
+    this.#meanMs += (tookMs - this.#meanMs) / meanOver;
+    if (this.#meanMs > slowMeanMs) {
       this.#isQuick = false;
-      this.#slowUntilMs = endMs + Math.min(tookMs * holdTimes, holdMsMax);
-    } else if (endMs >= this.#slowUntilMs) {
+      this.#slowUntilMs = Math.max(this.#slowUntilMs, endMs + Math.min(tookMs * holdTimes, holdMsMax));
+    } else if (endMs >= this.#slowUntilMs && tookMs <= slowMeanMs) {
       this.#isQuick = this.#mayBeQuick;
     }
   }

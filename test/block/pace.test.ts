@@ -14,30 +14,46 @@ describe('Pace: what is done in the event loop (PERFORMANCE 2)', () => {
     expect(pace.isQuick(0.2)).toBe(true);
   });
 
-  it('nothing for ten times as long as a slow operation took, and then only when the pool has been quick', () => {
-    pace.took(0, 0.1);
-    pace.took(1, 21);
-    expect(pace.isQuick(22)).toBe(false);
-    pace.took(22, 22.1);
-    expect(pace.isQuick(23)).toBe(false);
-    expect(pace.isQuick(222)).toBe(false);
-    pace.took(222, 222.1);
-    expect(pace.isQuick(223)).toBe(true);
+  const quickInPool = (fromMs: number, count: number) => {
+    for (let at = 0; at < count; at += 1) pace.took(fromMs + at / 10, fromMs + at / 10 + 0.1);
+  };
+
+  it('a process that was off its processor for once is no slow disk', () => {
+    quickInPool(0, 10);
+    pace.took(1, 9);
+    expect(pace.isQuick(9)).toBe(true);
   });
 
-  it('a disk that was frozen for long is left to the pool for a second', () => {
+  it('nothing once operations are slow on the mean', () => {
+    quickInPool(0, 10);
+    for (let at = 10; at < 50; at += 8) pace.took(at, at + 8);
+    expect(pace.isQuick(51)).toBe(false);
+  });
+
+  it('nothing for ten times as long as a slow operation took, and then only when the pool has been quick', () => {
+    pace.took(0, 0.1);
+    pace.took(1, 51);
+    quickInPool(52, 100);
+    expect(pace.isQuick(100)).toBe(false);
+    expect(pace.isQuick(552)).toBe(false);
+    pace.took(552, 552.1);
+    expect(pace.isQuick(553)).toBe(true);
+  });
+
+  it('a disk that was frozen for long is left to the pool for ten seconds', () => {
     pace.took(0, 20_000);
-    pace.took(20_999, 20_999.5);
-    expect(pace.isQuick(20_999.6)).toBe(false);
-    pace.took(21_000, 21_000.5);
-    expect(pace.isQuick(21_001)).toBe(true);
+    quickInPool(20_000, 200);
+    pace.took(29_999, 29_999.5);
+    expect(pace.isQuick(29_999.6)).toBe(false);
+    pace.took(30_000, 30_000.5);
+    expect(pace.isQuick(30_001)).toBe(true);
   });
 
   it('the wait behind others in the pool is not the slowness of the disk', () => {
-    pace.took(0, 8, 31);
+    pace.took(0, 7, 31);
     expect(pace.isQuick(9)).toBe(true);
-    pace.took(9, 50, 31);
-    expect(pace.isQuick(51)).toBe(false);
+    pace.took(9, 150, 31);
+    expect(pace.isQuick(151)).toBe(false);
   });
 
   it('nothing after idle time: the disk may be frozen by now', () => {
