@@ -1,7 +1,7 @@
 import { firstWriteAlone, needsGeneration } from '../../domain/generation-state.ts';
 import { type Epoch, Generation, type NodeName } from '../../domain/vocabulary.ts';
 import type { Done } from '../block/block-device.ts';
-import type { IncomingMessage } from '../link/link.ts';
+import type { IncomingMessage, Link } from '../link/link.ts';
 import type { Export } from '../nbd/export.ts';
 import { Clearing } from './clearing.ts';
 import type { Clock, Timer } from './clock.ts';
@@ -36,6 +36,8 @@ export class Source implements Mirrors {
   readonly mirrors = new Map<NodeName, Mirror>();
   readonly #options: SourceOptions;
   readonly #clearing: Clearing;
+  /** Links that `uncork` has to let go of: a mirror may come or go in between. */
+  #corked: readonly Link[] = [];
   #starting: Done[] | null = null;
   #tickTimer: Timer | null = null;
   #clearingTimer: Timer | null = null;
@@ -93,6 +95,16 @@ export class Source implements Mirrors {
 
   offerFlush(volume: Volume, flush: Waiter): void {
     for (const mirror of this.mirrors.values()) mirror.stream.offerFlush(volume, flush);
+  }
+
+  cork(): void {
+    this.#corked = [...this.mirrors.values()].map(({ peer }) => peer.link);
+    for (const link of this.#corked) link.cork();
+  }
+
+  uncork(): void {
+    for (const link of this.#corked) link.uncork();
+    this.#corked = [];
   }
 
   startGeneration(): void {

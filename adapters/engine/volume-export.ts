@@ -22,6 +22,14 @@ export class VolumeExport implements Export {
     this.#path = path;
   }
 
+  cork(): void {
+    this.#path.cork();
+  }
+
+  uncork(): void {
+    this.#path.uncork();
+  }
+
   read(into: Uint8Array, offset: number, done: Done): void {
     this.#path.read(this.#volume, into, offset, done);
   }

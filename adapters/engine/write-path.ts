@@ -14,6 +14,9 @@ export interface Mirrors {
   /** Sends the operation where it is to go, and adds what it has to wait for to its `waiting`. */
   offer(operation: WriteOperation, acknowledgedThrough: number): void;
   offerFlush(volume: Volume, flush: Waiter): void;
+  /** What is offered between the two leaves in one piece. */
+  cork(): void;
+  uncork(): void;
   /** The next write needs a new generation: makes one durable and calls `path.wake`. */
   startGeneration(): void;
 }
@@ -99,6 +102,15 @@ export class WritePath implements OperationSteps {
     const operation = new WriteOperation(this, kind, volume, offset, byteCount, payload, fua, done);
     if (this.#isFrozen) this.#held.push(operation);
     else this.#accept(operation);
+  }
+
+  /** Writes that are submitted between the two are sent together. */
+  cork(): void {
+    this.#mirrors.cork();
+  }
+
+  uncork(): void {
+    this.#mirrors.uncork();
   }
 
   read(volume: Volume, into: Uint8Array, offset: number, done: Done): void {

@@ -31,6 +31,9 @@ export interface Export {
   readonly epoch: Epoch;
   readonly byteSize: number;
   readonly readOnly: boolean;
+  /** Several requests have come at once: what the calls up to `uncork` lead to may leave in one piece. */
+  cork?(): void;
+  uncork?(): void;
   /** Fills all of `into`. At most 32 MiB. */
   read(into: Uint8Array, offset: number, done: Done): void;
   /** At most 32 MiB. */

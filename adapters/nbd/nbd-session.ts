@@ -49,6 +49,7 @@ export class NbdSession {
   #phase: Phase = 'client-flags';
   #isWorking = false;
   #isAwake = false;
+  #corked: Export | null = null;
   #isReading = true;
   /** Received elsewhere and not taken over yet; nothing more is read until it is. */
   #leftover: Buffer | null = null;
@@ -136,6 +137,7 @@ export class NbdSession {
     this.#isWorking = true;
     do this.#parse();
     while (this.#takeLeftover());
+    this.#uncork();
     this.#isWorking = false;
     this.#flush();
     if (this.#endIfDue()) return;
@@ -256,11 +258,25 @@ export class NbdSession {
       return this.#payload(transmission);
     }
     if (!this.#in.has(total)) return false;
+    if (this.#in.available > total) this.#cork(transmission.target);
     const slab = this.#in.hold();
     const start = this.#in.start + headerSize.request;
     transmission.write(this.#request, slab.bytes.subarray(start, start + byteCount), slab);
     this.#in.consume(total);
     return true;
+  }
+
+  /** Another request follows; a single one goes its way without waiting for anything. */
+  #cork(target: Export): void {
+    if (this.#corked !== null) return;
+    this.#corked = target;
+    target.cork?.();
+  }
+
+  #uncork(): void {
+    const corked = this.#corked;
+    this.#corked = null;
+    corked?.uncork?.();
   }
 
   #payload(transmission: Transmission): boolean {

@@ -99,10 +99,13 @@ function isOnPath(program: string): boolean {
   });
 }
 
-/** An image without holes, so that every contestant writes to blocks that there are. */
+/**
+ * An image without holes, so that every contestant writes to blocks that there are. Written by the block: a page cache
+ * of large folios makes each later 4 KiB write cost as much as its whole folio.
+ */
 export function makeImage(path: string, byteCount: number): string {
   const file = openSync(path, 'w');
-  const block = Buffer.alloc(1024 * 1024, 0xa5);
+  const block = Buffer.alloc(4096, 0xa5);
   for (let at = 0; at < byteCount; at += block.length) writeSync(file, block, 0, block.length, at);
   return path;
 }
