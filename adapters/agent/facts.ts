@@ -55,6 +55,7 @@ export async function gatherFacts(context: AgentContext, command: Command): Prom
     heardBy: Object.fromEntries(others.map((node) => [node, liveness.heardBy(node, nowMs, silence).sort()])),
     ...(resource ? servingFact(engines.lastStatus(resource.tag), options.node) : {}),
   };
+  const silent = liveness.silent(nowMs, silence);
   switch (command.command) {
     case 'create':
       return { ...base, ...(await inspectHere(context, command.tag, pathsOf(command))) };
@@ -65,12 +66,15 @@ export async function gatherFacts(context: AgentContext, command: Command): Prom
     case 'force-online':
     case 'resolve-split-brain':
     case 'resume':
-      return { ...base, ...(resource ? { replicas: await askReplicas(context, resource) } : {}) };
+      return {
+        ...base,
+        ...(resource ? { replicas: await askReplicas(context, resource, silent) } : {}),
+      };
     case 'out-of-service':
       return {
         ...base,
         deviceInUse: null,
-        ...(resource ? { replicas: await askReplicas(context, resource) } : {}),
+        ...(resource ? { replicas: await askReplicas(context, resource, silent) } : {}),
       };
     case 'delete':
       return { ...base, deviceInUse: null };
@@ -96,7 +100,7 @@ async function toGoInService(
   resource: ResourceState,
   node: NodeName | undefined,
 ): Promise<Partial<Facts>> {
-  const replicas = await askReplicas(context, resource);
+  const replicas = await askReplicas(context, resource, []);
   const owner = resource.lastOwner?.node;
   if (resource.phase === 'in-service' && owner !== context.options.node) return { replicas };
   if ((node ?? owner) !== context.options.node) return { replicas };
@@ -159,13 +163,15 @@ function freePort(context: AgentContext): number | undefined {
   return undefined;
 }
 
-/** The replicas' own records, of every node that answers in time. */
-export async function askReplicas(
+/** The replicas' own records, of every node that answers in time; `silent` ones are not waited for again. */
+async function askReplicas(
   context: AgentContext,
   resource: ResourceState,
+  silent: readonly NodeName[],
 ): Promise<Record<string, ReplicaFact>> {
+  const asked = replicaNodes(resource).filter((node) => !silent.includes(node));
   const answers = await Promise.all(
-    replicaNodes(resource).map(async (node): Promise<[string, ReplicaFact] | undefined> => {
+    asked.map(async (node): Promise<[string, ReplicaFact] | undefined> => {
       try {
         if (node === context.options.node) {
           const own = replicaFact(await context.engines.status(resource.tag));

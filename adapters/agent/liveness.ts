@@ -49,6 +49,11 @@ export class Liveness {
     return [this.#self, ...this.known().filter((node) => this.#isHeard(node, nowMs, silenceMs))];
   }
 
+  /** Nodes that were heard once and not within `silenceMs`. Of one that was never heard nothing is known yet. */
+  silent(nowMs: number, silenceMs: number): NodeName[] {
+    return this.known().filter((node) => !this.#isHeard(node, nowMs, silenceMs));
+  }
+
   /** The reachable nodes that have heard `node` in that time. */
   heardBy(node: NodeName, nowMs: number, silenceMs: number): NodeName[] {
     return this.reachable(nowMs, silenceMs).filter((witness) => {

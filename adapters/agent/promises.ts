@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { PromiseFacts } from '../../domain/facts.ts';
 import { type ResourceState, replicaNodes } from '../../domain/state.ts';
 import { Epoch, type NodeName, Tag } from '../../domain/vocabulary.ts';
+import { PromisePayload } from '../link/protocol.ts';
 import { type AgentContext, silenceMs } from './context.ts';
 import { OrderRefused } from './ports.ts';
 
@@ -21,15 +22,37 @@ export type PromiseAnswer = z.infer<typeof PromiseAnswer>;
 type Answers = PromiseFacts['answers'];
 
 /** Asks all other replicas' nodes: over the bus, and over the replication link where the bus is silent. */
-export async function collectPromises(
+export function collectPromises(
   context: AgentContext,
   resource: ResourceState,
   epoch: number,
 ): Promise<Answers> {
-  const { options } = context;
-  const others = replicaNodes(resource).filter((node) => node !== options.node);
+  const others = replicaNodes(resource).filter((node) => node !== context.options.node);
   return Promise.all(others.map((node) => askOne(context, resource, node, epoch)));
 }
+
+/** Rule 7: every node that may be reachable is asked. A silent one would only make the takeover wait as long again. */
+export function collectPromisesForTakeover(
+  context: AgentContext,
+  resource: ResourceState,
+  epoch: number,
+): Promise<Answers> {
+  const { options, liveness, clock } = context;
+  const silent = liveness.silent(clock.nowMs(), silenceMs(options));
+  const others = replicaNodes(resource).filter((node) => node !== options.node);
+  return Promise.all(
+    others.map((node) =>
+      silent.includes(node) ? unreachable(node) : askOne(context, resource, node, epoch),
+    ),
+  );
+}
+
+const unreachable = (node: NodeName): Answers[number] => ({
+  node,
+  answer: 'unreachable',
+  outOfSync: false,
+  highestEpoch: 0,
+});
 
 async function askOne(
   context: AgentContext,
@@ -55,19 +78,11 @@ async function askOverLink(
 ): Promise<Answers[number]> {
   try {
     const answer = await context.engines.order(resource.tag, { order: 'ask-promise', peer: node, epoch });
-    return {
-      node,
-      answer:
-        answer['answer'] === 'promised'
-          ? 'promised'
-          : answer['answer'] === 'source-alive'
-            ? 'source-alive'
-            : 'refused',
-      outOfSync: answer['outOfSync'] === true,
-      highestEpoch: Epoch.catch(0).parse(answer['highestEpoch'] ?? 0),
-    };
+    const { promised, highest, code } = PromisePayload.parse(answer);
+    if (!promised) return { node, ...refused(code ?? undefined, false, highest) };
+    return { node, answer: 'promised', outOfSync: false, highestEpoch: highest };
   } catch {
-    return { node, answer: 'unreachable', outOfSync: false, highestEpoch: 0 };
+    return unreachable(node);
   }
 }
 

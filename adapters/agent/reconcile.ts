@@ -3,7 +3,7 @@ import { type ResourceState, replicaNodes } from '../../domain/state.ts';
 import type { NodeName, Tag } from '../../domain/vocabulary.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
 import type { AgentContext } from './context.ts';
-import { collectPromises } from './promises.ts';
+import { collectPromisesForTakeover } from './promises.ts';
 
 const recoveryTriesMax = 3;
 
@@ -325,7 +325,7 @@ export class Reconciler {
   async #collect(tag: Tag, epoch: number): Promise<boolean> {
     const resource = this.#context.state().resources[tag];
     if (!resource) return true;
-    const answers = await collectPromises(this.#context, resource, epoch);
+    const answers = await collectPromisesForTakeover(this.#context, resource, epoch);
     await this.#context.submit('promises-collected', { tag, epoch, answers }, 'engine');
     return true;
   }
