@@ -4,7 +4,7 @@ import { type NodeName, regionSize } from '../../domain/vocabulary.ts';
 import { bytesText } from '../../projections/status-text.ts';
 import { type ConnectionOptions, timeoutMsOf, withConnection } from './connection.ts';
 import { type IssueOptions, issue, withIssue } from './issue.ts';
-import { nodes, parseNode, parseTag } from './names.ts';
+import { nodes, orAll, parseNode, parseTag } from './names.ts';
 import { ask, asking } from './query.ts';
 import type { Terminal } from './terminal.ts';
 import { waitFor } from './wait-command.ts';
@@ -12,8 +12,8 @@ import { waitFor } from './wait-command.ts';
 /** Mirrors to targets: pause, resume, full-resync (rule 17), and the bitmaps (REQUIREMENTS 2.6). */
 export const mirrorCommands = (terminal: Terminal): Command[] => [
   onTargets('pause', 'stop mirroring to targets; what they miss is remembered').action(
-    (tag: string, targets: readonly NodeName[] | undefined, options: IssueOptions) =>
-      issue(terminal, 'pause', { tag, targets }, options),
+    (tag: string, targets: readonly NodeName[], options: IssueOptions) =>
+      issue(terminal, 'pause', { tag, targets: orAll(targets) }, options),
   ),
   resyncing(terminal, 'resume', 'mirror to them again: a partial resync'),
   resyncing(terminal, 'full-resync', 'copy everything to targets anew'),
@@ -34,17 +34,12 @@ const onTargets = (name: string, description: string): Command =>
 const resyncing = (terminal: Terminal, name: string, description: string): Command =>
   onTargets(name, description)
     .option('--wait', 'until they are in sync')
-    .action(
-      (
-        tag: string,
-        targets: readonly NodeName[] | undefined,
-        options: IssueOptions & { readonly wait?: true },
-      ) =>
-        issue(terminal, name, { tag, targets }, options, (client) =>
-          options.wait
-            ? waitFor(terminal, client, { tag, goal: 'in-sync', targets: targets ?? [] }, options)
-            : Promise.resolve(),
-        ),
+    .action((tag: string, targets: readonly NodeName[], options: IssueOptions & { readonly wait?: true }) =>
+      issue(terminal, name, { tag, targets: orAll(targets) }, options, (client) =>
+        options.wait
+          ? waitFor(terminal, client, { tag, goal: 'in-sync', targets }, options)
+          : Promise.resolve(),
+      ),
     );
 
 function bitmapCommand(terminal: Terminal): Command {

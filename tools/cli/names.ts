@@ -28,6 +28,10 @@ export const nodes = (text: string, before: readonly NodeName[] | undefined): re
   parseNode(text),
 ];
 
+/** Of a variadic argument: none named means all, which is said by leaving it out. */
+export const orAll = (named: readonly NodeName[]): readonly NodeName[] | undefined =>
+  named.length === 0 ? undefined : named;
+
 /** A path on the node that is named; one without a leading slash is below the folder one stands in. */
 export const parsePath = (text: string): string => parsed<string>(AbsolutePath)(resolve(text));
 

@@ -4,7 +4,7 @@ import { mirrorStatusText } from '../../projections/mirror-status-text.ts';
 import { Exit, exitCodes } from '../program.ts';
 import { type ConnectionOptions, timeoutMsOf, withConnection } from './connection.ts';
 import { type IssueOptions, issue, withIssue } from './issue.ts';
-import { nodes, parseNode, parseTag } from './names.ts';
+import { nodes, orAll, parseNode, parseTag } from './names.ts';
 import { asking } from './query.ts';
 import { askStatus } from './status-query.ts';
 import type { Terminal } from './terminal.ts';
@@ -55,13 +55,13 @@ Examples:
         tag: Tag,
         action: Action,
         source: NodeName,
-        targets: readonly NodeName[] | undefined,
+        targets: readonly NodeName[],
         options: IssueOptions,
       ) => {
         if (action === 'force') return issue(terminal, 'force-online', { tag, node: source }, options);
         await checkSource(terminal, tag, source, options);
         const command = action === 'fullresync' ? 'full-resync' : action;
-        return issue(terminal, command, { tag, targets }, options);
+        return issue(terminal, command, { tag, targets: orAll(targets) }, options);
       },
     );
 

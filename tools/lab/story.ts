@@ -155,7 +155,7 @@ class Story {
     await this.#check('no byte was copied in either direction', eveIsWhole && adamIsWhole);
     await this.#resolve();
     await this.#writeTo(application, 'eve', mebibyte);
-    await this.#verifyOn(application, 'eve', ['adam', 'sophocles']);
+    await this.#verify('eve', ['adam', 'sophocles']);
   }
 
   async #resolve(): Promise<void> {
