@@ -184,3 +184,15 @@ export type CommandOf<C extends CommandName> = Extract<Command, { command: C }>;
 export function tagOf(command: Command): Tag | null {
   return 'tag' in command ? (command.tag ?? null) : null;
 }
+
+/** What engines report of their mirrors: history as it comes, whatever the resource's phase. */
+export const observationsOfMirrors = [
+  'peer-connected',
+  'peer-disconnected',
+  'peer-lost-sync',
+  'congestion',
+  'resync-started',
+  'resync-progressed',
+  'resync-interrupted',
+  'resync-completed',
+] as const satisfies readonly CommandName[];

@@ -1,5 +1,5 @@
 import type { Command, CommandName } from './commands.ts';
-import { type CommandOf, isOperatorCommand, tagOf } from './commands.ts';
+import { type CommandOf, isOperatorCommand, observationsOfMirrors, tagOf } from './commands.ts';
 import type { Loss, NewEvent } from './events.ts';
 import type { Facts } from './facts.ts';
 import { acceptanceToken, lossOf } from './loss.ts';
@@ -22,14 +22,7 @@ export type Decision =
 
 /** Commands whose effect a machine has a say in; the rest is history of nodes and mirrors. */
 const withoutMachine: ReadonlySet<CommandName> = new Set<CommandName>([
-  'peer-connected',
-  'peer-disconnected',
-  'peer-lost-sync',
-  'congestion',
-  'resync-started',
-  'resync-progressed',
-  'resync-interrupted',
-  'resync-completed',
+  ...observationsOfMirrors,
   'node-joined',
   'node-heard',
   'node-key',

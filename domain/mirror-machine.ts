@@ -16,11 +16,13 @@ export type MirrorEvent =
   | { readonly type: 'resync.progressed' }
   | { readonly type: 'resync.interrupted' }
   | { readonly type: 'resync.completed' }
-  | { readonly type: 'split-brain.detected' };
+  | { readonly type: 'split-brain.detected' }
+  | { readonly type: 'disk.failed' }
+  | { readonly type: 'resource.left-service' };
 
 const inSync = ({ event }: { event: MirrorEvent }) => event.type === 'mirror.connected' && event.inSync;
 
-/** Edges that every status has: an engine's word is not refused. */
+/** Edges that every status has, but for a paused one: an engine's word is not refused. */
 function reported<S extends MirrorStatus>(status: S) {
   return {
     'mirror.paused': 'paused',
@@ -41,6 +43,8 @@ export const mirrorMachine = setup({
     'out-of-sync': {
       on: {
         ...reported('out-of-sync'),
+        'disk.failed': 'out-of-sync',
+        'resource.left-service': 'out-of-sync',
         'mirror.resumed': 'out-of-sync',
         'mirror.connected': [{ target: 'fully-operational', guard: 'inSync' }, 'out-of-sync'],
         'mirror.disconnected': 'out-of-sync',
@@ -52,6 +56,8 @@ export const mirrorMachine = setup({
     'fully-operational': {
       on: {
         ...reported('fully-operational'),
+        'disk.failed': 'out-of-sync',
+        'resource.left-service': 'fully-operational',
         'mirror.resumed': 'out-of-sync',
         'mirror.connected': 'fully-operational',
         'mirror.disconnected': 'fully-operational',
@@ -63,6 +69,8 @@ export const mirrorMachine = setup({
     resyncing: {
       on: {
         ...reported('resyncing'),
+        'disk.failed': 'out-of-sync',
+        'resource.left-service': 'out-of-sync',
         'mirror.resumed': 'out-of-sync',
         'mirror.connected': [{ target: 'fully-operational', guard: 'inSync' }, 'resyncing'],
         'mirror.disconnected': 'out-of-sync',
@@ -73,7 +81,13 @@ export const mirrorMachine = setup({
     },
     paused: {
       on: {
-        ...reported('paused'),
+        'mirror.paused': 'paused',
+        'resync.started': 'paused',
+        'resync.progressed': 'paused',
+        'resync.completed': 'paused',
+        'split-brain.detected': 'paused',
+        'disk.failed': 'paused',
+        'resource.left-service': 'paused',
         'mirror.resumed': 'out-of-sync',
         'mirror.connected': 'paused',
         'mirror.disconnected': 'paused',
@@ -85,6 +99,8 @@ export const mirrorMachine = setup({
     'split-brain': {
       on: {
         ...reported('split-brain'),
+        'disk.failed': 'split-brain',
+        'resource.left-service': 'split-brain',
         'mirror.resumed': 'out-of-sync',
         'mirror.connected': [{ target: 'fully-operational', guard: 'inSync' }, 'split-brain'],
         'mirror.disconnected': 'split-brain',

@@ -2,6 +2,7 @@ import { setup } from 'xstate';
 import type { Command, CommandName } from './commands.ts';
 import { candidates } from './eligibility.ts';
 import type { Facts } from './facts.ts';
+import { givesWay, isSplit } from './outcomes/conflict.ts';
 import { waitOf } from './outcomes/takeover.ts';
 import { missingPromises, obstacle } from './promises.ts';
 import { refusalOf } from './rules.ts';
@@ -51,6 +52,7 @@ const guards = {
     allowed(asked) &&
     asked.context.resource !== undefined &&
     missingPromises(asked.context.resource, asked.context.facts).length > 0,
+  staysAway: (asked: Asked) => guards.missesPromises(asked) && !ownReign(asked),
   blocks: (asked: Asked) =>
     allowed(asked) &&
     (asked.event.command.command === 'confirm-failover'
@@ -64,7 +66,7 @@ const guards = {
   recovered: (asked: Asked) =>
     allowed(asked) &&
     asked.event.command.command === 'local-recovery-ended' &&
-    (asked.event.command.ok || !ownReign(asked)),
+    (asked.event.command.ok || !ownReign(asked) || inConflict(asked)),
   blocksResource: (asked: Asked) =>
     allowed(asked) &&
     asked.context.resource !== undefined &&
@@ -73,12 +75,30 @@ const guards = {
       { tag: asked.context.resource.tag, node: asked.context.facts.self },
       'block-resource-failover',
     ) === true,
-  bothWrote: (asked: Asked) =>
-    allowed(asked) &&
-    asked.event.command.command === 'settle-conflict' &&
-    (!asked.event.command.related || asked.event.command.wrote.length > 1),
+  isSplit: ({ context, event }: Asked) =>
+    allowed({ context, event }) &&
+    context.resource !== undefined &&
+    event.command.command === 'settle-conflict' &&
+    isSplit(context.resource, event.command),
+  endsConflict: ({ context, event }: Asked) =>
+    allowed({ context, event }) &&
+    context.resource?.reigns.length === 2 &&
+    event.command.command === 'settle-conflict' &&
+    givesWay(context.resource, event.command.wrote, context.facts.self),
+  leavesRivals: (asked: Asked) => allowed(asked) && (asked.context.resource?.rivals.length ?? 0) > 1,
+  survivorServes: (asked: Asked) => allowed(asked) && survivorOfDeletion(asked) > 0,
   served: (asked: Asked) => allowed(asked) && (asked.context.resource?.reigns.length ?? 0) > 0,
 };
+
+/** Reigns of the creation that stays when this node deletes its own. */
+function survivorOfDeletion({ context: { resource, facts } }: Asked): number {
+  const creations = resource ? [resource, ...resource.rivals] : [];
+  return creations.find(({ replicas }) => !replicas[facts.self])?.reigns.length ?? 0;
+}
+
+function inConflict({ context }: Asked): boolean {
+  return (context.resource?.reigns.length ?? 0) > 1;
+}
 
 function ownReign({ context }: Asked): boolean {
   return context.resource !== undefined && reigns(context.resource, context.facts.self);
@@ -96,6 +116,11 @@ function noted<P extends Phase>(phase: P) {
     'generation-started': stay(phase),
     settings: stay(phase),
   } as const;
+}
+
+/** A last owner that flags itself while another's takeover is under way changes nothing of that. */
+function returnsDuring<P extends Phase>(phase: P) {
+  return [{ target: phase, guard: 'staysAway' }, ...returns] as const;
 }
 
 const returns = [
@@ -180,7 +205,7 @@ export const resourceMachine = setup({
         failover: failsOver,
         promise: stay('awaiting-confirmation'),
         'force-online': { target: 'in-service', guard: 'allowed' },
-        return: returns,
+        return: returnsDuring('awaiting-confirmation'),
         superseded: { target: 'conflicted', guard: 'allowed' },
         'local-recovery-ended': recovery('awaiting-confirmation'),
       },
@@ -196,7 +221,7 @@ export const resourceMachine = setup({
         failover: failsOver,
         promise: stay('failing-over'),
         'force-online': { target: 'in-service', guard: 'allowed' },
-        return: returns,
+        return: returnsDuring('failing-over'),
         superseded: { target: 'conflicted', guard: 'allowed' },
         'local-recovery-ended': recovery('failing-over'),
       },
@@ -206,7 +231,7 @@ export const resourceMachine = setup({
         ...noted('blocked'),
         failover: failsOver,
         'force-online': { target: 'in-service', guard: 'allowed' },
-        return: returns,
+        return: returnsDuring('blocked'),
         promise: stay('blocked'),
         'out-of-service': { target: 'out-of-service', guard: 'allowed' },
         delete: { target: 'deleted', guard: 'allowed' },
@@ -226,26 +251,27 @@ export const resourceMachine = setup({
         'bitmap-mark-clean': stay('out-of-service'),
         'bitmap-mark-dirty': stay('out-of-service'),
         delete: { target: 'deleted', guard: 'allowed' },
-        superseded: { target: 'conflicted', guard: 'allowed' },
         'split-brain-seen': { target: 'split-brain', guard: 'allowed' },
-        'local-recovery-ended': recovery('out-of-service'),
+        'local-recovery-ended': stay('out-of-service'),
       },
     },
     conflicted: {
       on: {
         ...noted('conflicted'),
         'settle-conflict': [
-          { target: 'split-brain', guard: 'bothWrote' },
-          { target: 'in-service', guard: 'allowed' },
+          { target: 'split-brain', guard: 'isSplit' },
+          { target: 'in-service', guard: 'endsConflict' },
           { target: 'conflicted', guard: 'allowed' },
         ],
         'split-brain-seen': { target: 'split-brain', guard: 'allowed' },
         superseded: stay('conflicted'),
+        served: stay('conflicted'),
         delete: [
-          { target: 'in-service', guard: 'served' },
+          { target: 'conflicted', guard: 'leavesRivals' },
+          { target: 'in-service', guard: 'survivorServes' },
           { target: 'out-of-service', guard: 'allowed' },
         ],
-        'local-recovery-ended': recovery('conflicted'),
+        'local-recovery-ended': stay('conflicted'),
       },
     },
     'split-brain': {
@@ -253,7 +279,7 @@ export const resourceMachine = setup({
         ...noted('split-brain'),
         'resolve-split-brain': { target: 'in-service', guard: 'allowed' },
         'out-of-service': { target: 'in-service', guard: 'allowed' },
-        'local-recovery-ended': recovery('split-brain'),
+        'local-recovery-ended': stay('split-brain'),
       },
     },
     deleted: { on: { create: { target: 'in-service', guard: 'allowed' }, settings: stay('deleted') } },

@@ -70,6 +70,8 @@ export function leaveService(resource: ResourceState, event: Of<'resource.left-s
   const leaver = resource.replicas[node];
   if (leaver) leaver.leftEpoch = Math.max(leaver.leftEpoch, epoch);
   if (!resource.reigns.some((reign) => reign.node === node && reign.epoch === epoch)) return;
+  // A split brain is resolved by an operator, never by one side's leaving.
+  if (resource.phase === 'split-brain') return;
   const remaining = resource.reigns.filter((reign) => reign.node !== node || reign.epoch !== epoch);
   const survivor = remaining[0];
   if (remaining.length === 1 && survivor) {

@@ -1,4 +1,4 @@
-import type { EventType } from '../events.ts';
+import type { EventType, Reign } from '../events.ts';
 import type { ResourceState } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
 import { inSyncAgain, interrupt, onMirror, setData } from './mirrors.ts';
@@ -85,11 +85,13 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   'mirror.resumed': onMirror((mirror) => {
     mirror.paused = null;
     mirror.status = 'out-of-sync';
+    interrupt(mirror);
   }),
   'mirror.connected': onMirror((mirror, event, resource) => {
     mirror.connected = true;
     if (!event.data.inSync || mirror.paused) return;
     mirror.status = 'fully-operational';
+    mirror.resync = null;
     inSyncAgain(resource, mirror, event);
   }),
   'mirror.disconnected': onMirror((mirror, { data }, resource) => {
@@ -126,6 +128,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     }
   },
   'resync.started': onMirror((mirror, event, resource) => {
+    if (mirror.paused) return;
     const { kind, bytes, regions, dirtyRegions } = event.data;
     mirror.status = 'resyncing';
     mirror.connected = true;
@@ -154,6 +157,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     interrupt(mirror);
   }),
   'resync.completed': onMirror((mirror, event, resource) => {
+    if (mirror.paused) return;
     mirror.status = 'fully-operational';
     mirror.connected = true;
     mirror.resync = null;
@@ -189,11 +193,11 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   'failover.completed': (resource, { node, data }) => serving(resource, node, data.device),
   'failover.blocked': (resource, { id, data }) => {
     // A candidate that gives way says nothing about the one that goes on.
-    if (resource.takeover && data.candidate !== null && resource.takeover.candidate !== data.candidate)
-      return;
+    const givesWay = data.code === 'source-alive' || data.code === 'stale-command';
+    if (givesWay && resource.takeover?.candidate !== data.candidate) return;
     if (!isFailoverOf(resource, data.lost)) return;
     endTransitions(resource);
-    if (data.code !== 'failover-not-confirmed' && data.code !== 'local-recovery-failed') {
+    if (givesWay) {
       setPhase(resource, resource.reigns.length > 0 ? 'in-service' : 'out-of-service', id);
       return;
     }
@@ -211,15 +215,17 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   'takeover.conflicted': (resource, { id, data }) => {
     endTransitions(resource);
     resource.entering = null;
-    resource.reigns = data.reigns.map((reign) => ({ ...reign }));
+    reignTogether(resource, data.reigns);
     setPhase(resource, 'conflicted', id);
   },
   'split-brain.detected': (resource, { id, data }) => {
     endTransitions(resource);
     resource.entering = null;
-    resource.reigns = data.reigns.map((reign) => ({ ...reign }));
+    reignTogether(resource, data.reigns);
     for (const mirror of Object.values(resource.mirrors)) {
-      if (data.reigns.some(({ node }) => node === mirror.target)) mirror.status = 'split-brain';
+      if (!data.reigns.some(({ node }) => node === mirror.target)) continue;
+      interrupt(mirror);
+      if (!mirror.paused) mirror.status = 'split-brain';
     }
     setPhase(resource, 'split-brain', id);
   },
@@ -265,7 +271,12 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     const replica = resource.replicas[node];
     if (!replica) return;
     replica.failed = error;
-    if (!resource.reigns.some((reign) => reign.node === node)) setData(resource, node, 'inconsistent', event);
+    if (resource.reigns.some((reign) => reign.node === node)) return;
+    setData(resource, node, 'inconsistent', event);
+    const mirror = resource.mirrors[node];
+    if (!mirror) return;
+    interrupt(mirror);
+    if (mirror.status === 'fully-operational' || mirror.status === 'resyncing') mirror.status = 'out-of-sync';
   },
   'local-recovery.started': (resource, { data }) => {
     const replica = resource.replicas[data.node];
@@ -298,4 +309,10 @@ function freePriority(resource: ResourceState, node: NodeName, asked: number): n
   let free = asked;
   while (taken.has(free)) free += 1;
   return free;
+}
+
+/** Several reigns at once, none of which is undone. */
+function reignTogether(resource: ResourceState, all: readonly Reign[]): void {
+  resource.reigns = all.map((reign) => ({ ...reign }));
+  resource.epoch = Math.max(resource.epoch, ...all.map(({ epoch }) => epoch));
 }

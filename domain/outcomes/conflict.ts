@@ -1,4 +1,6 @@
-import { event } from '../events.ts';
+import type { CommandOf } from '../commands.ts';
+import { event, type Reign } from '../events.ts';
+import { type ResourceState, reigns } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -9,27 +11,39 @@ export const superseded: Outcome<'superseded'> = ({ resource, facts }) => {
   return [event('takeover.conflicted', resource.tag, { reigns: [{ ...mine }, ...others] })];
 };
 
-/** Both wrote: a split brain. At most one wrote: that one goes on; none: the better priority. */
+/** At most one wrote: that one goes on; none: the better priority. */
+function survivorOf(resource: ResourceState, wrote: readonly NodeName[]): Reign | undefined {
+  const priorityOf = ({ node }: Reign) => resource.replicas[node]?.priority ?? 0;
+  const byPriority = [...resource.reigns].sort((a, b) => priorityOf(a) - priorityOf(b));
+  return byPriority.find(({ node }) => wrote.includes(node)) ?? byPriority[0];
+}
+
+/** Both wrote, or they have no common past. */
+export function isSplit(resource: ResourceState, { wrote, related }: CommandOf<'settle-conflict'>): boolean {
+  return !related || resource.reigns.filter(({ node }) => wrote.includes(node)).length > 1;
+}
+
+/** Whether this node is one of those that give way. */
+export const givesWay = (resource: ResourceState, wrote: readonly NodeName[], self: NodeName): boolean =>
+  reigns(resource, self) && survivorOf(resource, wrote)?.node !== self;
+
+/** Each loser takes itself out of service: nobody ends another's reign. */
 export const settleConflict: Outcome<'settle-conflict'> = ({ resource, command, facts }) => {
-  const wrote = resource.reigns.filter(({ node }) => command.wrote.includes(node));
-  if (wrote.length > 1 || !command.related) {
+  if (isSplit(resource, command)) {
     return [
       event('split-brain.detected', resource.tag, { reigns: resource.reigns.map((reign) => ({ ...reign })) }),
     ];
   }
-  const priorityOf = ({ node }: { node: NodeName }) => resource.replicas[node]?.priority ?? 0;
-  const byPriority = [...resource.reigns].sort((a, b) => priorityOf(a) - priorityOf(b));
-  const survivor = wrote[0] ?? byPriority[0];
-  const loser = resource.reigns.find(({ node }) => node === facts.self && node !== survivor?.node);
-  // Each loser takes itself out of service: nobody ends another's reign.
-  return loser
-    ? [
-        event('resource.left-service', resource.tag, {
-          node: loser.node,
-          epoch: loser.epoch,
-          why: 'conflict-settled',
-          handedTo: survivor ? { ...survivor } : null,
-        }),
-      ]
-    : [];
+  const own = resource.reigns.find(({ node }) => node === facts.self);
+  const survivor = survivorOf(resource, command.wrote);
+  if (!own || !survivor || !givesWay(resource, command.wrote, facts.self)) return [];
+  const { node, epoch } = own;
+  return [
+    event('resource.left-service', resource.tag, {
+      node,
+      epoch,
+      why: 'conflict-settled',
+      handedTo: { ...survivor },
+    }),
+  ];
 };

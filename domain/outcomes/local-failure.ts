@@ -22,7 +22,8 @@ export const localRecoveryEnded: Outcome<'local-recovery-ended'> = ({ state, res
     blocked: blocks && reign !== undefined,
     text,
   });
-  if (!reign) return [failed];
+  // In a conflict nobody's side is given up because its engine failed (rule 12).
+  if (!reign || resource.reigns.length > 1) return [failed];
   return blocks
     ? [
         failed,

@@ -21,6 +21,7 @@ export const splitBrain: Rule<CommandOf<'resolve-split-brain'>> = ({ resource, c
 export const supersededSelf: Rule = ({ resource, facts }) =>
   facts.serving &&
   !reigns(resource, facts.self) &&
+  resource.reigns.length > 0 &&
   facts.serving.epoch > (resource.replicas[facts.self]?.leftEpoch ?? 0) &&
   resource.replicas[facts.self]?.victimOf == null
     ? undefined

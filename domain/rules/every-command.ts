@@ -1,4 +1,4 @@
-import { isOperatorCommand } from '../commands.ts';
+import { type CommandName, isOperatorCommand, observationsOfMirrors, tagOf } from '../commands.ts';
 import { refuse } from '../refusals.ts';
 import type { Question, Rule, Verdict } from './question.ts';
 
@@ -30,15 +30,29 @@ export const unknownEvent: Rule = ({ resource, command }) =>
       })
     : undefined;
 
-/** Two creations of one tag (rule 1) stand in the way of everything but the deletion of one. */
-export const rivalCreations: Rule = ({ resource, command }) =>
-  resource.rivals.length > 0 && isOperatorCommand(command.command) && command.command !== 'delete'
-    ? refuse(
-        'tag-exists',
-        `${resource.tag} was created ${resource.rivals.length + 1} times by nodes that did not see each other`,
-        {
-          because: [resource.id, ...resource.rivals.map(({ id }) => id)],
-          allowed: [`delete ${resource.tag}, on the node whose creation is to go`],
-        },
-      )
-    : undefined;
+/** What may still be said of each of two rivals: how its engine fares, and that one of them is to go. */
+const despiteRivals: ReadonlySet<CommandName> = new Set<CommandName>([
+  'delete',
+  'served',
+  'generation-started',
+  'bitmap-invalidated',
+  'link-corruption',
+  'disk-failed',
+  'local-failure',
+  ...observationsOfMirrors,
+]);
+
+/** Rule 1: two creations of one tag stand in the way of everything that changes roles, until one is deleted. */
+export const rivalCreations = ({ state, command }: Question): Verdict => {
+  const tag = tagOf(command);
+  const known = tag === null ? undefined : state.resources[tag];
+  if (!known || known.rivals.length === 0 || despiteRivals.has(command.command)) return undefined;
+  return refuse(
+    'tag-exists',
+    `${tag} was created ${known.rivals.length + 1} times by nodes that did not see each other`,
+    {
+      because: [known.id, ...known.rivals.map(({ id }) => id)],
+      allowed: [`delete ${tag}, on the node whose creation is to go`],
+    },
+  );
+};

@@ -42,8 +42,7 @@ export const switchoverElsewhere: Rule<CommandOf<'switchover'>> = ({ resource, c
 
 export const inService: Rule<CommandOf<'in-service'>> = (question) => {
   const { resource, command, facts } = question;
-  const node = command.node ?? resource.lastOwner?.node;
-  if (node === undefined) return undefined;
+  const node = command.node ?? resource.lastOwner?.node ?? facts.self;
   const missing = noReplica(resource, node);
   if (missing) return missing;
   if (resource.phase === 'in-service') {

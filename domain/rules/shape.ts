@@ -160,3 +160,12 @@ export function deletableConflict({ resource, facts }: ResourceQuestion): Verdic
     allowed: creators.map((node) => `delete ${resource.tag}, on ${node}`),
   });
 }
+
+/** While somebody serves, the deletion is the source's to decide: another may not know who serves. */
+export const deletedBySource: Rule = ({ resource, facts }) =>
+  resource.reigns.length === 0 || resource.rivals.length > 0 || reigns(resource, facts.self)
+    ? undefined
+    : refuse('stale-command', `${sourceOf(resource)} serves ${resource.tag} and decides that`, {
+        because: [resource.because],
+        allowed: [`delete ${resource.tag}, on ${sourceOf(resource)}`],
+      });
