@@ -23,8 +23,8 @@ import { timeline } from './timeline.ts';
  * All projections, folded together over the events in their one order (domain/causality.ts).
  *
  * A standing is everything that the events up to its heads give: state and memories, plain JSON. It is changed in
- * place, fast, by whoever owns it (replay; the agent's own); a stored one goes on from where it stood. `LiveViews`
- * keeps one and tells which of the bucket's views a batch of events changed; the others are made when asked for.
+ * place, fast, by whoever owns it (replay) or as a draft (live); a stored one goes on from where it stood. `LiveViews`
+ * tells which of the bucket's views a batch of events changed; the others are made when asked for.
  */
 const registry = { status, last_owner: lastOwner, progress, node: nodes, alarm: alarms, exposure, timeline };
 type Name = keyof typeof registry;
@@ -110,50 +110,46 @@ export interface ViewChange {
   readonly view: Stamped<object> | null;
 }
 
+/** What was last told of each view, so that only what changes is told. */
 export class LiveViews {
-  #standing: Standing;
-  /** By name: the text that was last told, without `asOf`, and the resource that it is about. */
-  readonly #told = new Map<string, { readonly text: string; readonly tag: string | null }>();
+  /** By tag ('' for what is about none), by name: the text without `asOf`. */
+  readonly #told = new Map<string, Map<string, string>>();
 
-  constructor(standing: Standing) {
-    this.#standing = standing;
-  }
-
-  get standing(): Standing {
-    return this.#standing;
-  }
-
-  /** Events behind those that it has, in order. The first call tells every view. */
-  append(events: readonly AnyEvent[]): readonly ViewChange[] {
-    const first = this.#told.size === 0;
-    fold(this.#standing, events);
+  /**
+   * Views that are others now. `events`: all that came since the last call, and those behind them in the order. The
+   * first call tells every view.
+   */
+  changes(standing: Standing, events: readonly AnyEvent[]): readonly ViewChange[] {
     const scopes = new Set(events.map(scopeOf));
-    if (first || scopes.has('*')) return this.#changes('*');
-    return [...scopes].flatMap((scope) => this.#changes(scope));
+    if (this.#told.size === 0 || scopes.has('*')) return this.#changesIn(standing, '*');
+    return [...scopes].flatMap((scope) => this.#changesIn(standing, scope));
   }
 
-  /** Another standing takes the place of this one: a late event changed the order, so all was folded anew. */
-  replace(standing: Standing): readonly ViewChange[] {
-    this.#standing = standing;
-    return this.#changes('*');
-  }
-
-  #changes(scope: Scope): readonly ViewChange[] {
-    const at = asOf(this.#standing);
-    const views = viewsOf(this.#standing, scope, bucketViews);
+  #changesIn(standing: Standing, scope: Scope): readonly ViewChange[] {
+    const at = asOf(standing);
+    const views = viewsOf(standing, scope, bucketViews);
     const changes: ViewChange[] = [];
     for (const [name, view] of views) {
       const text = JSON.stringify(view);
-      if (this.#told.get(name)?.text === text) continue;
-      this.#told.set(name, { text, tag: tagOf(view) });
+      const told = this.#toldOf(tagOf(view) ?? '');
+      if (told.get(name) === text) continue;
+      told.set(name, text);
       changes.push({ name, view: stamped(view, at) });
     }
-    for (const [name, { tag }] of this.#told) {
-      if (views.has(name) || (scope !== '*' && scope !== tag)) continue;
-      this.#told.delete(name);
-      changes.push({ name, view: null });
+    for (const told of scope === '*' ? this.#told.values() : [this.#toldOf(scope)]) {
+      for (const name of told.keys()) {
+        if (views.has(name)) continue;
+        told.delete(name);
+        changes.push({ name, view: null });
+      }
     }
     return changes;
+  }
+
+  #toldOf(tag: string): Map<string, string> {
+    const told = this.#told.get(tag) ?? new Map<string, string>();
+    this.#told.set(tag, told);
+    return told;
   }
 }
 

@@ -161,7 +161,7 @@ export class Agent {
     for (const { code, message } of damage)
       await this.#submit('journal-damaged', { code, text: message }, 'engine');
     await this.#submit('journal-repaired', { text: 'fetched from other nodes' }, 'engine');
-    this.#changed({ before, after: this.history.state, events: [], refolded: true });
+    this.#changed({ before, after: this.history.state, events: this.history.events() });
   }
 
   async close(): Promise<void> {
@@ -435,9 +435,9 @@ function submitResult(executed: Executed): SubmitResult {
 }
 
 /** Resources that the change may have brought something to do for. */
-function touched({ before, after, events, refolded }: Change): Tag[] {
+function touched({ before, after, events }: Change): Tag[] {
   const nodes = events.some(({ resource }) => resource === null);
-  if (refolded || nodes) return Object.keys(after.resources) as Tag[];
+  if (nodes) return Object.keys(after.resources) as Tag[];
   return Object.keys(after.resources).filter(
     (tag) => before.resources[tag] !== after.resources[tag],
   ) as Tag[];

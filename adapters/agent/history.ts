@@ -1,25 +1,27 @@
+import { produce } from 'immer';
 import { CausalOrder, causalFacts, type Positions } from '../../domain/causality.ts';
 import { type EventEnvelope, parseEventId } from '../../domain/envelope.ts';
 import type { AnyEvent } from '../../domain/events.ts';
-import { evolve } from '../../domain/evolve.ts';
-import { type ClusterState, emptyState } from '../../domain/state.ts';
+import type { ClusterState } from '../../domain/state.ts';
 import { readEvent } from '../../journal/read-event.ts';
 import { type Upcasters, upcast } from '../../journal/upcast.ts';
+import { emptyStanding, fold, type Standing } from '../../projections/views.ts';
 
-/** States are kept at this distance, so that an event that comes late refolds no more than it must. */
-const checkpointEvery = 256;
+/** Standings are kept at this distance at most near the end, so that an event that comes late refolds no more than it must. */
+const checkpointEvery = 64;
+/** Further back the distance grows with the age: this share of it. So they are few, however long the history is (FAULTS I16). */
+const checkpointShare = 1 / 8;
 
 interface Checkpoint {
   readonly place: number;
-  readonly state: ClusterState;
+  readonly standing: Standing;
 }
 
 export interface Change {
   readonly before: ClusterState;
   readonly after: ClusterState;
-  /** Events that took a place in the order with this change, in order; `refolded` where others moved behind them. */
+  /** The events that came, in order, with all that stand behind the first of them: these were folded anew. */
   readonly events: readonly AnyEvent[];
-  readonly refolded: boolean;
 }
 
 const upcasters: Upcasters = {};
@@ -33,15 +35,20 @@ function positionsOf(heads: readonly string[]): Positions {
   );
 }
 
-/** The events of all logs in their one order, and the state that they fold to (DESIGN 2). */
+/** The events of all logs in their one order, and what they fold to: the state and the views' memories (DESIGN 2). */
 export class History {
   readonly #order = new CausalOrder<EventEnvelope>(causalFacts);
-  #checkpoints: Checkpoint[] = [{ place: 0, state: emptyState() }];
-  #state: ClusterState = emptyState();
+  #checkpoints: Checkpoint[] = [{ place: 0, standing: emptyStanding() }];
+  #standing: Standing = emptyStanding();
   #folded = 0;
 
   get state(): ClusterState {
-    return this.#state;
+    return this.#standing.state;
+  }
+
+  /** Never changed in place: each event gives the next one. */
+  get standing(): Standing {
+    return this.#standing;
   }
 
   get order(): CausalOrder<EventEnvelope> {
@@ -58,12 +65,13 @@ export class History {
     this.#order.add(envelopes);
   }
 
-  begin(state: ClusterState): void {
-    this.#state = state;
+  /** @param standing the fold of all loaded events; nobody else changes it */
+  begin(standing: Standing): void {
+    this.#standing = standing;
     this.#folded = this.#order.length;
     this.#checkpoints = [
-      { place: 0, state: emptyState() },
-      { place: this.#folded, state },
+      { place: 0, standing: emptyStanding() },
+      { place: this.#folded, standing },
     ];
   }
 
@@ -81,27 +89,43 @@ export class History {
 
   /** Takes events in, in whatever order they come, and folds what can be folded. */
   add(envelopes: readonly EventEnvelope[]): Change {
-    const before = this.#state;
-    const lengthBefore = this.#folded;
-    const from = this.#order.add(envelopes);
-    const refolded = from < lengthBefore;
-    if (refolded) this.#backTo(from);
-    const events = this.#order.events(this.#folded).map(toEvent);
-    for (const event of events) this.#fold(event);
-    return { before, after: this.#state, events, refolded };
+    const before = this.state;
+    const from = Math.min(this.#order.add(envelopes), this.#folded);
+    if (from < this.#folded) this.#backTo(from);
+    const events = this.events(this.#folded);
+    const refolded = from - this.#folded;
+    this.#fold(events);
+    return { before, after: this.state, events: events.slice(refolded) };
   }
 
   #backTo(place: number): void {
     this.#checkpoints = this.#checkpoints.filter((checkpoint) => checkpoint.place <= place);
-    const last = this.#checkpoints.at(-1) ?? { place: 0, state: emptyState() };
-    this.#state = last.state;
+    const last = this.#checkpoints.at(-1) ?? { place: 0, standing: emptyStanding() };
+    this.#standing = last.standing;
     this.#folded = last.place;
   }
 
-  #fold(event: AnyEvent): void {
-    this.#state = evolve(this.#state, event);
-    this.#folded += 1;
-    if (this.#folded % checkpointEvery === 0)
-      this.#checkpoints.push({ place: this.#folded, state: this.#state });
+  /** Many at once: what immer copies, it copies once for all of them. */
+  #fold(events: readonly AnyEvent[]): void {
+    for (let at = 0; at < events.length; ) {
+      const count = Math.min(events.length - at, checkpointEvery - (this.#folded % checkpointEvery));
+      const some = events.slice(at, at + count);
+      this.#standing = produce(this.#standing, (draft: Standing) => fold(draft, some));
+      this.#folded += count;
+      at += count;
+      if (this.#folded % checkpointEvery === 0) this.#keep();
+    }
+  }
+
+  #keep(): void {
+    this.#checkpoints.push({ place: this.#folded, standing: this.#standing });
+    let next = Number.POSITIVE_INFINITY;
+    this.#checkpoints = this.#checkpoints.reduceRight<Checkpoint[]>((kept, checkpoint) => {
+      const age = this.#folded - checkpoint.place;
+      if (checkpoint.place > 0 && next - checkpoint.place < age * checkpointShare) return kept;
+      next = checkpoint.place;
+      kept.unshift(checkpoint);
+      return kept;
+    }, []);
   }
 }

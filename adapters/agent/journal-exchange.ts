@@ -40,7 +40,9 @@ export class JournalExchange {
   readonly #clock: Clock;
   readonly #log: AgentLog;
   readonly #replication: Replication;
-  #storing: Promise<void> = Promise.resolve();
+  /** Of other nodes, in the order in which they are to be stored: what comes while a batch is stored is the next one. */
+  #unstored: EventEnvelope[] = [];
+  #storing = false;
   readonly #others: () => readonly NodeName[];
   readonly #repaired: (damage: readonly Damage[]) => Promise<void>;
   #repairing = false;
@@ -138,7 +140,8 @@ export class JournalExchange {
           void this.#request(order);
           break;
         case 'store':
-          this.#storing = this.#storing.then(() => this.#store(order.events));
+          this.#unstored.push(...order.events);
+          void this.#storeAll();
           break;
         case 'own-behind':
           this.#journal.reportSeen(order.head);
@@ -165,8 +168,14 @@ export class JournalExchange {
     this.#carryOut(this.#replication.answered(id, envelopes(answer), this.#now()));
   }
 
+  async #storeAll(): Promise<void> {
+    if (this.#storing) return;
+    this.#storing = true;
+    while (this.#unstored.length > 0 && !this.#closed) await this.#store(this.#unstored.splice(0));
+    this.#storing = false;
+  }
+
   async #store(events: readonly EventEnvelope[]): Promise<void> {
-    if (this.#closed) return;
     const { ready, early } = this.#causal(events);
     try {
       const received = ready.length > 0 ? await this.#journal.receive(ready) : undefined;

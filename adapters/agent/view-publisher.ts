@@ -31,7 +31,7 @@ export interface ViewPublisherOptions {
 /** Keeps the views of this node's history, stores them with the place at which they stand, and shows them (REQUIREMENTS 5, Bus). */
 export class ViewPublisher {
   readonly #options: ViewPublisherOptions;
-  #views = new LiveViews(emptyStanding());
+  readonly #views = new LiveViews();
   /** Changed since the last checkpoint, as JSON text; null: gone. */
   #unstored: Record<string, string | null> = {};
   #timer: Timer | null = null;
@@ -41,7 +41,7 @@ export class ViewPublisher {
   }
 
   get standing(): Standing {
-    return this.#views.standing;
+    return this.#options.history.standing;
   }
 
   /** Goes on from the last checkpoint where the history still begins with what it stands on; else everything is folded. */
@@ -51,9 +51,8 @@ export class ViewPublisher {
     const standing = stored ?? emptyStanding();
     const from = stored ? history.lengthOf(Object.values(stored.heads)) : 0;
     fold(standing, history.events(from));
-    history.begin(structuredClone(standing.state));
-    this.#views = new LiveViews(standing);
-    this.#publish(this.#views.append([]));
+    history.begin(standing);
+    this.#publish(this.#views.changes(standing, []));
   }
 
   async #stored(): Promise<Standing | undefined> {
@@ -65,15 +64,8 @@ export class ViewPublisher {
     return history.beginsWith(Object.values(standing.heads)) ? standing : undefined;
   }
 
-  changed({ events, refolded }: Change): void {
-    if (!refolded) {
-      this.#publish(this.#views.append(events));
-      return;
-    }
-    // A late event took its place among others: every view stands on another order now.
-    const standing = emptyStanding();
-    fold(standing, this.#options.history.events());
-    this.#publish(this.#views.replace(standing));
+  changed({ events }: Change): void {
+    this.#publish(this.#views.changes(this.standing, events));
   }
 
   /** The last checkpoint. */
