@@ -47,7 +47,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
       return;
     }
     // Another took over that the deleting node did not know of: it serves on.
-    if (resource.reigns.length > 0 && resource.reigns.every((reign) => reign.node !== node)) return;
+    if (resource.reigns.some((reign) => reign.node !== node)) return;
     resource.reigns = [];
     resource.entering = null;
     resource.mirrors = {};
