@@ -15,6 +15,7 @@
  * links do (REQUIREMENTS 1, *lost*).
  */
 import { z } from 'zod';
+import { mirrorStatuses } from '../../domain/state.ts';
 import {
   AbsolutePath,
   Epoch,
@@ -311,14 +312,6 @@ export const Notice = z.discriminatedUnion('notice', [
   }),
 ]);
 export type Notice = z.infer<typeof Notice>;
-
-export const mirrorStatuses = [
-  'fully-operational',
-  'paused',
-  'resyncing',
-  'out-of-sync',
-  'split-brain',
-] as const;
 
 /** One other replica, as this engine sees it. */
 export const PeerStatus = z.object({

@@ -81,7 +81,7 @@ describe('the lock of the directory', () => {
   });
 });
 
-describe.runIf(process.getuid?.() === 0)('a full disk', () => {
+describe('a full disk (a small tmpfs: mounting it needs root)', () => {
   it('refuses, loses nothing, stays readable, and goes on when there is room again', async () => {
     const mount = temporaryDirectory();
     const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', mount]);
