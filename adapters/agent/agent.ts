@@ -5,18 +5,15 @@ import { commandSchemas, isOperatorCommand } from '../../domain/commands.ts';
 import { decide } from '../../domain/decide.ts';
 import type { EventEnvelope } from '../../domain/envelope.ts';
 import type { Actor } from '../../domain/events.ts';
-import { standing } from '../../domain/react.ts';
-import { reigns } from '../../domain/state.ts';
-import { NodeName, regionSize, type Tag } from '../../domain/vocabulary.ts';
+import { NodeName, Tag } from '../../domain/vocabulary.ts';
 import { CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
 import type { Damage, Journal, LogHead, SignedHead } from '../../journal/journal.ts';
 import type { LevelViews } from '../../journal/level-views.ts';
 import type { AgentBus } from '../bus/bus.ts';
 import type { CommandReply, Heartbeat, IssuedCommand } from '../bus/messages.ts';
-import type { Clock, Timer } from '../engine/clock.ts';
-import type { Notice, NumberedObservation } from '../engine/control-protocol.ts';
+import type { Clock } from '../engine/clock.ts';
 import { type AgentContext, type AgentOptions, type SubmitResult, silenceMs } from './context.ts';
-import { fromNotice, fromObservation, fromStatus, type Observed } from './engine-observations.ts';
+import { EngineNews } from './engine-news.ts';
 import { EngineRoom } from './engine-room.ts';
 import { gatherFacts } from './facts.ts';
 import { type Change, History } from './history.ts';
@@ -25,6 +22,7 @@ import { CommandIntake } from './intake.ts';
 import { JournalExchange } from './journal-exchange.ts';
 import { Liveness } from './liveness.ts';
 import type { AgentLog, Engines, Host } from './ports.ts';
+import { Pulse } from './pulse.ts';
 import { Reconciler } from './reconcile.ts';
 import { ViewPublisher } from './view-publisher.ts';
 
@@ -60,18 +58,16 @@ export class Agent {
   readonly #intake: CommandIntake;
   readonly #engines: EngineRoom;
   readonly #liveness: Liveness;
-  readonly #silent = new Set<NodeName>();
+  readonly #news: EngineNews;
+  readonly #pulse: Pulse;
   #heardHeads: () => void = () => {};
-  readonly #comparing = new Map<Tag, Promise<void>>();
-  #tick: Timer | null = null;
   readonly #skewed = new Set<NodeName>();
-  #startedAtMs = 0;
   #closed = false;
 
   constructor(options: AgentOptions, ports: AgentPorts) {
     this.#options = options;
     this.#ports = ports;
-    this.#engines = new EngineRoom(ports.engines);
+    this.#engines = new EngineRoom(ports.engines, { clock: ports.clock, ...options });
     this.#liveness = new Liveness(options.node);
     this.context = {
       options,
@@ -84,7 +80,7 @@ export class Agent {
       wallNow: ports.wallNow,
       isDamaged: () => ports.journal.damage().length > 0,
       state: () => this.history.state,
-      submit: (command, body, via) => this.#submit(command, body, via),
+      submit: (command, body, via, id) => this.#submit(command, body, via, id),
       wouldAllow: (command, body) => this.#wouldAllow(command, body),
     };
     this.#loop = new CommandLoop({
@@ -101,6 +97,13 @@ export class Agent {
           .filter((node) => node !== options.node),
       repaired: (damage) => this.#repaired(damage),
     });
+    this.#news = new EngineNews(this.context);
+    this.#pulse = new Pulse(this.context, {
+      journal: ports.journal,
+      exchange: this.#exchange,
+      news: this.#news,
+      reconciler: this.#reconciler,
+    });
     this.#views = new ViewPublisher({
       history: this.history,
       bus: ports.bus,
@@ -114,15 +117,15 @@ export class Agent {
 
   /** Folds the journal, takes up the bus, and carries out what the state asks of this node. */
   async start(): Promise<void> {
-    this.#startedAtMs = this.#ports.clock.nowMs();
+    this.#liveness.start(this.#ports.clock.nowMs());
     const { journal, bus } = this.#ports;
     await this.#replay((events) => this.history.load(events));
     await this.#views.start();
     journal.onStored((events) => this.#stored(events));
     this.#engines.listen({
-      observed: (tag, observation) => this.#observed(tag, observation),
-      noticed: (tag, notice) => this.#noticed(tag, notice),
-      gone: (tag) => this.#engineGone(tag),
+      observed: (tag, observation) => this.#news.observed(tag, observation),
+      noticed: (tag, notice) => this.#news.noticed(tag, notice),
+      gone: (tag, why) => this.#engineGone(tag, why),
     });
     bus.subscribeHeartbeats((heartbeat) => {
       this.#liveness.heartbeat(heartbeat.node, heartbeat.heard, this.#ports.clock.nowMs());
@@ -138,7 +141,7 @@ export class Agent {
     await this.#hearOthers();
     await this.#join();
     for (const tag of Object.keys(this.history.state.resources)) this.#reconciler.consider(tag as Tag);
-    this.#beat();
+    this.#pulse.start();
   }
 
   /** The good part of a damaged journal is folded too; the rest follows when it is repaired. */
@@ -166,7 +169,7 @@ export class Agent {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#tick?.cancel();
+    this.#pulse.close();
     await this.#reconciler.close();
     this.#exchange.close();
     await this.#views.close();
@@ -203,6 +206,10 @@ export class Agent {
   #changed(change: Change): void {
     this.#views.changed(change);
     this.#intake.changed(change);
+    for (const event of change.events) {
+      if (event.type === 'resource.entered-service' && event.data.node === this.#options.node)
+        this.#reconciler.entered(Tag.parse(event.resource), event.data.epoch);
+    }
     for (const tag of touched(change)) this.#reconciler.consider(tag);
   }
 
@@ -235,145 +242,13 @@ export class Agent {
       await this.#submit('node-key', { publicKey }, 'engine');
   }
 
-  async #observed(tag: Tag, observation: NumberedObservation): Promise<void> {
-    const resource = this.history.state.resources[tag];
-    if (!resource) return;
-    const regions = (resource.replicas[this.#options.node]?.volumes ?? []).reduce(
-      (sum, { byteSize }) => sum + Math.ceil(byteSize / regionSize),
-      0,
-    );
-    const status = await this.#engines.status(tag).catch(() => null);
-    const observed = fromObservation(observation, resource, this.#options.node, regions, status);
-    // Journaled before it is acknowledged to the engine: none is lost, a repeated one is told by its number.
-    if (observed)
-      await this.#submitObserved(tag, observed, `${tag}/${observation.observation}/${observation.at}`);
-  }
-
-  #noticed(tag: Tag, notice: Notice): void {
-    const resource = this.history.state.resources[tag];
-    if (!resource) return;
-    if (notice.notice === 'stalled') {
-      void this.#askToRecord(tag, notice.peer);
-      return;
-    }
-    const observed = fromNotice(notice, resource, this.#options.node);
-    if (observed) void this.#submitObserved(tag, observed);
-    if (notice.notice === 'connected') void this.#compareWithEngine(tag);
-  }
-
-  #submitObserved(tag: Tag, observed: Observed, id?: string): Promise<SubmitResult> {
-    return this.#submit(observed.command, { tag, ...observed.body }, 'engine', id);
-  }
-
-  /** The link to the target is down or it answers no write: it is asked over the bus (REQUIREMENTS 2.3). */
-  async #askToRecord(tag: Tag, peer: NodeName): Promise<void> {
-    const epoch = this.history.state.resources[tag]?.reigns.find(
-      ({ node }) => node === this.#options.node,
-    )?.epoch;
-    if (epoch === undefined) return;
-    try {
-      const answer = await this.#ports.bus.ask(
-        peer,
-        { question: 'record-out-of-sync', tag, epoch },
-        silenceMs(this.#options),
-      );
-      if (answer['recorded'] === true)
-        await this.#engines.order(tag, { order: 'peer-recorded-out-of-sync', peer });
-    } catch (error) {
-      this.#ports.log.warn(
-        { tag, peer, error: String(error) },
-        'the target could not be asked to record itself out of sync',
-      );
-    }
-  }
-
-  #engineGone(tag: Tag): void {
+  #engineGone(tag: Tag, what: string): void {
     if (this.#closed) return;
     this.#reconciler.forget(tag);
     const resource = this.history.state.resources[tag];
-    this.#ports.log.error({ tag }, 'the engine is gone');
+    this.#ports.log.error({ tag }, what);
     if (resource?.replicas[this.#options.node] && resource.phase !== 'deleted')
-      void this.#submit('local-failure', { tag, what: 'the engine died' }, 'engine');
-  }
-
-  // The pulse
-
-  #beat(): void {
-    if (this.#closed) return;
-    void this.#pulse().finally(() => {
-      if (!this.#closed) this.#tick = this.#ports.clock.after(this.#options.heartbeatMs, () => this.#beat());
-    });
-  }
-
-  async #pulse(): Promise<void> {
-    const { bus, journal, clock } = this.#ports;
-    await Promise.all(this.#engines.tags().map((tag) => this.#compareWithEngine(tag)));
-    bus.publishHeartbeat({
-      heads: journal.heads(),
-      logs: journal.logs(),
-      heard: this.#liveness.heardForHeartbeat(clock.nowMs()),
-      signed: journal.signedHead(),
-    });
-    this.#exchange.tick();
-    await this.#watchNodes();
-    this.#retry();
-  }
-
-  /** Asks the engine how it is: what it heard on its links is a sign of life, and what differs is journaled. */
-  #compareWithEngine(tag: Tag): Promise<void> {
-    const running = this.#comparing.get(tag) ?? this.#compare(tag).finally(() => this.#comparing.delete(tag));
-    this.#comparing.set(tag, running);
-    return running;
-  }
-
-  async #compare(tag: Tag): Promise<void> {
-    const status = await this.#engines.status(tag).catch(() => null);
-    const resource = this.history.state.resources[tag];
-    if (!status || !resource) return;
-    const nowMs = this.#ports.clock.nowMs();
-    for (const { peer, heardMsAgo } of status.peers)
-      if (heardMsAgo !== null) this.#liveness.heard(peer, nowMs, heardMsAgo);
-    for (const observed of fromStatus(status, resource, this.#options.node))
-      await this.#submitObserved(tag, observed);
-  }
-
-  /** Lost and heard again, each journaled once by each node that finds it. */
-  async #watchNodes(): Promise<void> {
-    const nowMs = this.#ports.clock.nowMs();
-    const silence = silenceMs(this.#options);
-    for (const node of this.#watched(nowMs - this.#startedAtMs > silence)) {
-      const heard = this.#liveness.heardBy(node, nowMs, silence).length > 0;
-      const journaledAlive = this.history.state.nodes[node]?.alive;
-      if (!heard && !this.#silent.has(node)) {
-        this.#silent.add(node);
-        await this.#lost(node, this.#liveness.heardMsAgo(node, nowMs) ?? silence);
-      } else if (heard && (this.#silent.delete(node) || journaledAlive === false)) {
-        await this.#submit('node-heard', { node, restarted: false }, 'engine');
-      }
-    }
-  }
-
-  /** Whoever was never heard since this agent began is silent since then. */
-  #watched(isLongEnough: boolean): NodeName[] {
-    const { nodes } = this.history.state;
-    const others = Object.values(nodes).flatMap(({ node }) => (node === this.#options.node ? [] : [node]));
-    return [...new Set([...this.#liveness.known(), ...(isLongEnough ? others : [])])];
-  }
-
-  async #lost(node: NodeName, silentMs: number): Promise<void> {
-    await this.#submit('node-silent', { node, silentMs }, 'engine');
-    for (const resource of Object.values(this.history.state.resources)) {
-      if (!reigns(resource, this.#options.node) || !resource.replicas[node]) continue;
-      await this.#engines.order(resource.tag, { order: 'peer-lost', peer: node }).catch(() => undefined);
-    }
-  }
-
-  /** What could not be done, or was refused for a reason that passes, is tried again with each heartbeat. */
-  #retry(): void {
-    const { state } = this.history;
-    for (const resource of Object.values(state.resources)) {
-      if (standing(state, resource, this.#options.node).length > 0) this.#reconciler.consider(resource.tag);
-    }
+      void this.#submit('local-failure', { tag, what }, 'engine');
   }
 
   // Deciding for this node itself
@@ -396,7 +271,8 @@ export class Agent {
 
   async #wouldAllow(name: CommandName, body: Readonly<Record<string, unknown>>): Promise<SubmitResult> {
     const command = this.#commandOf(name, body, 'policy');
-    const decision = decide(this.history.state, command, await gatherFacts(this.context, command));
+    const facts = { ...(await gatherFacts(this.context, command)), journalDamaged: this.context.isDamaged() };
+    const decision = decide(this.history.state, command, facts);
     return decision.kind === 'accepted' ? { ok: true } : { ok: false, code: decision.refusal.code };
   }
 

@@ -40,6 +40,8 @@ export interface AgentContext {
     command: C,
     body: Readonly<Record<string, unknown>>,
     via: Extract<Actor['via'], 'policy' | 'engine'>,
+    /** Tells a repeated command from a new one; without it each is new. */
+    id?: string,
   ): Promise<SubmitResult>;
   /** Whether the rules would allow it now; nothing is journaled. */
   wouldAllow<C extends CommandName>(
@@ -52,5 +54,9 @@ export interface SubmitResult {
   readonly ok: boolean;
   readonly code?: string;
 }
+
+/** Decided for good, one way or the other; else nobody knows, and it has to be said again. */
+export const isDurable = ({ ok, code }: SubmitResult): boolean =>
+  ok || (code !== 'write-failed' && code !== 'journal-damaged' && code !== 'closed');
 
 export const silenceMs = ({ heartbeatMs, lostAfter }: AgentOptions): number => heartbeatMs * lostAfter;

@@ -1,28 +1,51 @@
 import type { Tag } from '../../domain/vocabulary.ts';
+import type { Clock, Timer } from '../engine/clock.ts';
 import type { EngineStatus, Notice, NumberedObservation } from '../engine/control-protocol.ts';
 import type { Engine, Engines, OrderBody } from './ports.ts';
 import { OrderRefused } from './ports.ts';
 
 export interface EngineEvents {
-  observed(tag: Tag, observation: NumberedObservation): Promise<void>;
+  /** Resolves with true once it is journaled, or needs no event; with false where it has to be told again. */
+  observed(tag: Tag, observation: NumberedObservation): Promise<boolean>;
   noticed(tag: Tag, notice: Notice): void;
-  gone(tag: Tag): void;
+  /** The engine's process is gone for certain, and why. */
+  gone(tag: Tag, why: string): void;
+}
+
+export interface Patience {
+  readonly clock: Clock;
+  readonly heartbeatMs: number;
+  readonly lostAfter: number;
 }
 
 interface Running {
   readonly engine: Engine;
+  /** Observations that are not journaled yet, oldest first. */
+  readonly news: NumberedObservation[];
+  journaling: Promise<void> | null;
   status: EngineStatus | null;
 }
 
-/** The engines of this node, by tag: each is run at most once, and its observations are journaled before they are acknowledged. */
+/** An engine may stand still for a moment, whatever the heartbeat is: killing it costs its clients their connection. */
+const patienceMsMin = 3000;
+
+/**
+ * The engines of this node, by tag: each is run at most once. Its observations are journaled in order before they are
+ * acknowledged; what the journal did not take is told again with the next sign of life. An engine that leaves `status`
+ * without an answer for lost-after heartbeats hangs: it is killed (rule 24).
+ */
 export class EngineRoom {
   readonly #engines: Engines;
+  readonly #patience: Patience;
   readonly #running = new Map<Tag, Running>();
   readonly #starting = new Map<Tag, Promise<void>>();
+  /** Engines that are being killed: none is started or adopted before they are dead. */
+  readonly #ending = new Map<Tag, Promise<void>>();
   #events: EngineEvents | null = null;
 
-  constructor(engines: Engines) {
+  constructor(engines: Engines, patience: Patience) {
     this.#engines = engines;
+    this.#patience = patience;
   }
 
   listen(events: EngineEvents): void {
@@ -58,27 +81,44 @@ export class EngineRoom {
   }
 
   async #start(tag: Tag): Promise<void> {
-    // Observations come while the order to acknowledge them is not possible yet: they queue behind the start.
-    let journaled: Promise<void> = Promise.resolve();
+    await this.#ending.get(tag);
+    const news: NumberedObservation[] = [];
     const { engine } = await this.#engines.run(tag, {
       observed: (observation) => {
-        journaled = journaled.then(() => this.#observed(tag, observation));
+        news.push(observation);
+        this.#journal(tag);
       },
       noticed: (notice) => this.#events?.noticed(tag, notice),
       gone: () => {
         if (this.#running.get(tag)?.engine !== engine) return;
         this.#running.delete(tag);
-        this.#events?.gone(tag);
+        this.#events?.gone(tag, 'the engine died');
       },
     });
-    this.#running.set(tag, { engine, status: null });
+    this.#running.set(tag, { engine, news, journaling: null, status: null });
+    this.#journal(tag);
   }
 
-  async #observed(tag: Tag, observation: NumberedObservation): Promise<void> {
-    await this.#events?.observed(tag, observation);
-    await this.order(tag, { order: 'acknowledge', observation: observation.observation }).catch(
-      () => undefined,
-    );
+  /** Resolves when what the engine has told so far is journaled, or could not be. */
+  async journaled(tag: Tag): Promise<void> {
+    await this.#running.get(tag)?.journaling;
+  }
+
+  #journal(tag: Tag): void {
+    const running = this.#running.get(tag);
+    if (!running || running.journaling !== null || running.news.length === 0) return;
+    running.journaling = this.#journalNews(tag, running).finally(() => {
+      running.journaling = null;
+    });
+  }
+
+  /** Never rejects: whatever stands in the way now, the same observation comes first again. */
+  async #journalNews(tag: Tag, { engine, news }: Running): Promise<void> {
+    for (let next = news[0]; next !== undefined; next = news[0]) {
+      if (!(await this.#events?.observed(tag, next).catch(() => false))) return;
+      news.shift();
+      await engine.order({ order: 'acknowledge', observation: next.observation }).catch(() => undefined);
+    }
   }
 
   order(tag: Tag, order: OrderBody): Promise<Readonly<Record<string, unknown>>> {
@@ -91,8 +131,50 @@ export class EngineRoom {
   async status(tag: Tag): Promise<EngineStatus | null> {
     const running = this.#running.get(tag);
     if (!running) return null;
-    running.status = await running.engine.status();
-    return running.status;
+    const status = await this.#inTime(running.engine.status(), () => this.#kill(tag, running));
+    running.status = status;
+    this.#journal(tag);
+    return status;
+  }
+
+  /**
+   * Time is counted in steps of a heartbeat, each begun after the one before: an agent that itself stood still finds
+   * one step over when it goes on, not all of them, and kills no engine that answered meanwhile.
+   */
+  async #inTime<T>(answer: Promise<T>, late: () => void): Promise<T> {
+    const { clock, heartbeatMs, lostAfter } = this.#patience;
+    let steps = Math.max(lostAfter, Math.ceil(patienceMsMin / heartbeatMs));
+    let timer: Timer | null = null;
+    const lateness = new Promise<never>((_, reject) => {
+      const step = () => {
+        steps -= 1;
+        if (steps >= 0) {
+          timer = clock.after(heartbeatMs, step);
+          return;
+        }
+        late();
+        reject(new OrderRefused('engine-gone', 'the engine does not answer'));
+      };
+      step();
+    });
+    try {
+      return await Promise.race([answer, lateness]);
+    } finally {
+      (timer as Timer | null)?.cancel();
+    }
+  }
+
+  #kill(tag: Tag, running: Running): void {
+    if (this.#running.get(tag) !== running) return;
+    this.#running.delete(tag);
+    const ending = this.#engines
+      .kill(tag)
+      .catch(() => undefined)
+      .then(() => {
+        this.#ending.delete(tag);
+        this.#events?.gone(tag, 'the engine did not answer and was killed');
+      });
+    this.#ending.set(tag, ending);
   }
 
   /** What the engine said last. */
@@ -103,6 +185,7 @@ export class EngineRoom {
   /** The replica is no more: ends its engine for certain and forgets it. */
   async remove(tag: Tag): Promise<void> {
     this.#running.delete(tag);
+    await this.#ending.get(tag);
     await this.#engines.kill(tag);
     this.#engines.forget(tag);
   }

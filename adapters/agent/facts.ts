@@ -48,11 +48,14 @@ export async function gatherFacts(context: AgentContext, command: Command): Prom
   const resource =
     'tag' in command && command.tag !== undefined ? context.state().resources[command.tag] : undefined;
   const others = resource ? replicaNodes(resource).filter((node) => node !== options.node) : [];
+  // Of one that was not listened to for long enough, this node itself cannot say that it is lost.
+  const witnesses = (node: NodeName) =>
+    liveness.isInDoubt(node, nowMs, silence) ? [options.node] : liveness.heardBy(node, nowMs, silence).sort();
   const base: Facts = {
     self: options.node,
     now: context.wallNow(),
     reachable: liveness.reachable(nowMs, silence).sort(),
-    heardBy: Object.fromEntries(others.map((node) => [node, liveness.heardBy(node, nowMs, silence).sort()])),
+    heardBy: Object.fromEntries(others.map((node) => [node, witnesses(node)])),
     ...(resource ? servingFact(engines.lastStatus(resource.tag), options.node) : {}),
   };
   const silent = liveness.silent(nowMs, silence);

@@ -10,9 +10,27 @@ export class Liveness {
   readonly #heardAt = new Map<NodeName, number>();
   /** What each node said of the others: when each was last heard there, by this node's clock. */
   readonly #heardThere = new Map<NodeName, Map<NodeName, number>>();
+  /** Silence from before this agent began, or while it stood still, is silence of its own. */
+  #listensSince = Number.NEGATIVE_INFINITY;
+  #beatAt = Number.NEGATIVE_INFINITY;
 
   constructor(self: NodeName) {
     this.#self = self;
+  }
+
+  start(nowMs: number): void {
+    this.#listensSince = nowMs;
+    this.#beatAt = nowMs;
+  }
+
+  /** Each heartbeat of this agent. After a gap longer than `gapMs` it has stood still, and begins to listen anew. */
+  beat(nowMs: number, gapMs: number): void {
+    if (nowMs - this.#beatAt > gapMs) this.#listensSince = nowMs;
+    this.#beatAt = nowMs;
+  }
+
+  get listensSince(): number {
+    return this.#listensSince;
   }
 
   /** `agoMs`: how long before `nowMs` the sign of life was. */
@@ -27,11 +45,6 @@ export class Liveness {
     this.heard(from, nowMs);
     const there = new Map(Object.entries(heard).map(([node, agoMs]) => [node as NodeName, nowMs - agoMs]));
     this.#heardThere.set(from, there);
-  }
-
-  forget(node: NodeName): void {
-    this.#heardAt.delete(node);
-    this.#heardThere.delete(node);
   }
 
   known(): NodeName[] {
@@ -49,9 +62,14 @@ export class Liveness {
     return [this.#self, ...this.known().filter((node) => this.#isHeard(node, nowMs, silenceMs))];
   }
 
+  /** Not heard, but this agent has not listened for long enough to call that silence. */
+  isInDoubt(node: NodeName, nowMs: number, silenceMs: number): boolean {
+    return !this.#isHeard(node, nowMs, silenceMs) && !this.#isSilent(node, nowMs, silenceMs);
+  }
+
   /** Nodes that were heard once and not within `silenceMs`. Of one that was never heard nothing is known yet. */
   silent(nowMs: number, silenceMs: number): NodeName[] {
-    return this.known().filter((node) => !this.#isHeard(node, nowMs, silenceMs));
+    return this.known().filter((node) => this.#isSilent(node, nowMs, silenceMs));
   }
 
   /** The reachable nodes that have heard `node` in that time. */
@@ -63,6 +81,12 @@ export class Liveness {
     });
   }
 
+  /** Whether `node` itself says that it has heard this one within `silenceMs`. */
+  hearsThis(node: NodeName, nowMs: number, silenceMs: number): boolean {
+    const at = this.#heardThere.get(node)?.get(this.#self);
+    return at !== undefined && nowMs - at <= silenceMs;
+  }
+
   /** What this node's heartbeat says of the others. */
   heardForHeartbeat(nowMs: number): Record<string, number> {
     return Object.fromEntries(this.known().map((node) => [node, this.heardMsAgo(node, nowMs) ?? 0]));
@@ -71,5 +95,10 @@ export class Liveness {
   #isHeard(node: NodeName, nowMs: number, silenceMs: number): boolean {
     const ago = this.heardMsAgo(node, nowMs);
     return ago !== null && ago <= silenceMs;
+  }
+
+  #isSilent(node: NodeName, nowMs: number, silenceMs: number): boolean {
+    const heardAt = this.#heardAt.get(node) ?? Number.NEGATIVE_INFINITY;
+    return nowMs - Math.max(heardAt, this.#listensSince) > silenceMs;
   }
 }

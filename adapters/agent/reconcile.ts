@@ -2,7 +2,9 @@ import { type Intent, standing } from '../../domain/react.ts';
 import { type ResourceState, replicaNodes } from '../../domain/state.ts';
 import type { NodeName, Tag } from '../../domain/vocabulary.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
-import type { AgentContext } from './context.ts';
+import { type AgentContext, isDurable } from './context.ts';
+import { Continuity } from './continuity.ts';
+import { OrderRefused } from './ports.ts';
 import { collectPromisesForTakeover } from './promises.ts';
 
 const recoveryTriesMax = 3;
@@ -14,6 +16,7 @@ const recoveryTriesMax = 3;
  */
 export class Reconciler {
   readonly #context: AgentContext;
+  readonly #continuity: Continuity;
   readonly #done = new Map<Tag, Set<string>>();
   readonly #running = new Map<Tag, Promise<void>>();
   readonly #again = new Set<Tag>();
@@ -24,11 +27,29 @@ export class Reconciler {
 
   constructor(context: AgentContext) {
     this.#context = context;
+    this.#continuity = new Continuity(context);
   }
 
   /** The engine began anew: everything is due again. */
   forget(tag: Tag): void {
     this.#done.delete(tag);
+  }
+
+  /** With each heartbeat: an engine that does not do what it was ordered to any more is ordered again. */
+  watch(): void {
+    this.#continuity.watch();
+    for (const tag of this.#done.keys()) if (!this.#isServingAsOrdered(tag)) this.#done.delete(tag);
+  }
+
+  #isServingAsOrdered(tag: Tag): boolean {
+    const replica = this.#context.engines.lastStatus(tag)?.replica;
+    const isOrdered = [...(this.#done.get(tag) ?? [])].some((key) => key.startsWith('{"do":"serve"'));
+    return !isOrdered || !replica || replica.serving || this.#running.has(tag);
+  }
+
+  /** A reign began by this agent's own decision. */
+  entered(tag: Tag, epoch: number): void {
+    this.#continuity.stands(tag, epoch);
   }
 
   close(): Promise<unknown> {
@@ -69,7 +90,8 @@ export class Reconciler {
           'an intent is not carried out yet',
         );
         await this.#recoveryFailed(tag, intent);
-        return;
+        // Without an open replica nothing can be done; else one intent that fails stops no other.
+        if (intent.do === 'open') return;
       }
     }
   }
@@ -96,11 +118,10 @@ export class Reconciler {
         }
         if (intent.do === 'await-confirmation') this.#stopWaiting(tag);
       } catch (error) {
-        this.#context.log.warn(
-          { tag, intent: intent.do, error: String(error) },
-          'an intent is not taken back yet',
-        );
-        continue;
+        const fields = { tag, intent: intent.do, error: String(error) };
+        this.#context.log.warn(fields, 'an intent is not taken back yet');
+        // What the engine refuses is over already: the pause of a mirror that there is no more.
+        if (!(error instanceof OrderRefused) || error.code === 'engine-gone') continue;
       }
       done.delete(key);
     }
@@ -221,14 +242,20 @@ export class Reconciler {
     const resource = this.#context.state().resources[tag];
     if (!status?.replica || !resource) return false;
     if (status.replica.serving && status.replica.epoch === epoch) {
+      this.#continuity.stands(tag, epoch);
       await this.#served(tag, epoch, status);
       return true;
     }
-    // A reign that had begun before this engine did: it may have ended meanwhile (rule 9).
-    if (resource.entering?.epoch !== epoch && !this.#recovering(resource)) {
+    // Handed over (rule 6, step 4): to be journaled, not to be served.
+    const handed = status.replica.handedTo;
+    if (handed && handed.epoch === resource.switchover?.epoch) return false;
+    // A reign that was not watched without a gap may have ended meanwhile (rule 9).
+    if (!this.#continuity.holds(tag, epoch) || (handed && handed.epoch >= epoch)) {
       await this.#context.submit('return', { tag }, 'policy');
       return false;
     }
+    // An epoch above that of a hand-over was promised by whoever it was handed to.
+    if (handed) await engines.order(tag, { order: 'take-back', epoch: handed.epoch });
     // The survivor of a conflict goes on at a new epoch, which the others can follow: clients come back to new exports.
     if (status.replica.serving) await this.#leave(tag, this.#isServedElsewhere(tag));
     await engines.order(tag, {
@@ -237,13 +264,14 @@ export class Reconciler {
       force: resource.entering?.why === 'forced' || this.#hasVictim(resource),
       without: this.#absent(resource),
     });
+    this.#continuity.stands(tag, epoch);
     await engines.order(tag, { order: 'flags', lastOwner: true, dataCorrupt: false });
     await this.#served(tag, epoch, await engines.status(tag));
     this.#context.log.info({ tag, node: options.node, epoch }, 'in service');
     return true;
   }
 
-  /** The same agent saw its engine die and starts it again in place: nobody could take over meanwhile (rule 24). */
+  /** A local failure is being repaired in place (rule 15). */
   #recovering(resource: ResourceState): boolean {
     return resource.replicas[this.#context.options.node]?.failed != null;
   }
@@ -309,25 +337,33 @@ export class Reconciler {
   }
 
   async #handOver({ tag, to, epoch }: Extract<Intent, { do: 'hand-over' }>): Promise<boolean> {
-    // Nothing is handed over by an engine that began anew: its reign ends or goes on first (rule 9).
-    if (!(await this.#context.engines.status(tag))?.replica?.serving) return false;
-    try {
-      await this.#context.engines.order(tag, { order: 'hand-over', to, epoch });
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      await this.#context.submit('switchover-stopped', { tag, step: 3, why }, 'engine');
-      return true;
+    const { engines } = this.#context;
+    const isHandedOver = (status: EngineStatus | null) =>
+      status?.replica?.handedTo?.node === to && status.replica.handedTo.epoch === epoch;
+    const before = await engines.status(tag);
+    if (!isHandedOver(before)) {
+      // Nothing is handed over by an engine that began anew: its reign ends or goes on first (rule 9).
+      if (!before?.replica?.serving) return false;
+      try {
+        await engines.order(tag, { order: 'hand-over', to, epoch });
+      } catch (error) {
+        // What counts is what the replica's metadata says, not whether the answer came.
+        const after = await engines.status(tag);
+        if (after === null) throw error;
+        if (!isHandedOver(after)) {
+          const why = error instanceof Error ? error.message : String(error);
+          return isDurable(await this.#context.submit('switchover-stopped', { tag, step: 3, why }, 'engine'));
+        }
+      }
     }
-    await this.#context.submit('handed-over', { tag, to, epoch }, 'engine');
-    return true;
+    return isDurable(await this.#context.submit('handed-over', { tag, to, epoch }, 'engine'));
   }
 
   async #collect(tag: Tag, epoch: number): Promise<boolean> {
     const resource = this.#context.state().resources[tag];
     if (!resource) return true;
     const answers = await collectPromisesForTakeover(this.#context, resource, epoch);
-    await this.#context.submit('promises-collected', { tag, epoch, answers }, 'engine');
-    return true;
+    return isDurable(await this.#context.submit('promises-collected', { tag, epoch, answers }, 'engine'));
   }
 
   #wait(tag: Tag, seconds: number, key: string): void {
@@ -353,8 +389,9 @@ export class Reconciler {
     const { node } = this.#context.options;
     const iWrote = wrote.includes(node);
     if (!iWrote) await this.#leave(tag, true);
-    await this.#context.submit('settle-conflict', { tag, wrote: [...wrote], related: true }, 'engine');
-    return true;
+    return isDurable(
+      await this.#context.submit('settle-conflict', { tag, wrote: [...wrote], related: true }, 'engine'),
+    );
   }
 
   async #recover(tag: Tag, what: string): Promise<boolean> {
@@ -368,8 +405,7 @@ export class Reconciler {
       ok = false;
     }
     if (ok) this.#tries.delete(tag);
-    await this.#context.submit('local-recovery-ended', { tag, what, ok }, 'engine');
-    return true;
+    return isDurable(await this.#context.submit('local-recovery-ended', { tag, what, ok }, 'engine'));
   }
 
   /** Local recovery is tried a few times; then rule 15 says what follows. */

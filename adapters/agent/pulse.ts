@@ -1,0 +1,128 @@
+import { standing } from '../../domain/react.ts';
+import { reigns } from '../../domain/state.ts';
+import type { NodeName } from '../../domain/vocabulary.ts';
+import type { Journal } from '../../journal/journal.ts';
+import type { Timer } from '../engine/clock.ts';
+import { type AgentContext, isDurable, silenceMs } from './context.ts';
+import type { EngineNews } from './engine-news.ts';
+import type { JournalExchange } from './journal-exchange.ts';
+import type { Reconciler } from './reconcile.ts';
+
+interface Parts {
+  readonly journal: Pick<Journal, 'heads' | 'logs' | 'signedHead'>;
+  readonly exchange: JournalExchange;
+  readonly news: EngineNews;
+  readonly reconciler: Reconciler;
+}
+
+/**
+ * What an agent does with each heartbeat. The sign of life waits for nothing: a slow disk or an engine that hangs must
+ * not make the whole node look lost (rule 24).
+ */
+export class Pulse {
+  readonly #context: AgentContext;
+  readonly #parts: Parts;
+  /** Nodes whose silence is journaled by this one. */
+  readonly #silent = new Set<NodeName>();
+  #looking = false;
+  #timer: Timer | null = null;
+  #closed = false;
+
+  constructor(context: AgentContext, parts: Parts) {
+    this.#context = context;
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#beat();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  #beat(): void {
+    if (this.#closed) return;
+    const { bus, clock, liveness, options, log } = this.#context;
+    const { journal, exchange } = this.#parts;
+    const nowMs = clock.nowMs();
+    this.#timer = clock.after(options.heartbeatMs, () => this.#beat());
+    liveness.beat(nowMs, options.heartbeatMs * Math.max(2, options.lostAfter / 2));
+    bus.publishHeartbeat({
+      heads: journal.heads(),
+      logs: journal.logs(),
+      heard: liveness.heardForHeartbeat(nowMs),
+      signed: journal.signedHead(),
+    });
+    exchange.tick();
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#look()
+      .catch((error: unknown) => log.error({ error: String(error) }, 'a look around was not finished'))
+      .finally(() => {
+        this.#looking = false;
+      });
+  }
+
+  async #look(): Promise<void> {
+    const { engines } = this.#context;
+    const { news, reconciler } = this.#parts;
+    // An engine that hangs is waited for until it is killed; the nodes are watched meanwhile.
+    await this.#forOneHeartbeat(Promise.all(engines.tags().map((tag) => news.compare(tag))));
+    reconciler.watch();
+    await this.#watchNodes();
+    for (const tag of engines.tags()) news.releaseWaiting(tag, this.#silent);
+    this.#retry();
+  }
+
+  #forOneHeartbeat(work: Promise<unknown>): Promise<void> {
+    const { clock, options } = this.#context;
+    return new Promise((resolve, reject) => {
+      const timer = clock.after(options.heartbeatMs, resolve);
+      work.then(() => {
+        timer.cancel();
+        resolve();
+      }, reject);
+    });
+  }
+
+  /** Lost and heard again, each journaled once by each node that finds it. */
+  async #watchNodes(): Promise<void> {
+    const { clock, liveness, options } = this.#context;
+    const nowMs = clock.nowMs();
+    const silence = silenceMs(options);
+    for (const node of this.#others()) {
+      const isHeard = liveness.heardBy(node, nowMs, silence).length > 0;
+      const isAlive = this.#context.state().nodes[node]?.alive;
+      if (!isHeard && !this.#silent.has(node) && !liveness.isInDoubt(node, nowMs, silence))
+        await this.#lost(node, liveness.heardMsAgo(node, nowMs) ?? silence);
+      else if (isHeard && (this.#silent.delete(node) || isAlive === false))
+        await this.#context.submit('node-heard', { node, restarted: false }, 'engine');
+    }
+  }
+
+  #others(): NodeName[] {
+    const { liveness, options } = this.#context;
+    const known = Object.values(this.#context.state().nodes).map(({ node }) => node);
+    return [...new Set([...liveness.known(), ...known])].filter((node) => node !== options.node);
+  }
+
+  async #lost(node: NodeName, silentMs: number): Promise<void> {
+    if (isDurable(await this.#context.submit('node-silent', { node, silentMs }, 'engine')))
+      this.#silent.add(node);
+    for (const resource of Object.values(this.#context.state().resources)) {
+      if (reigns(resource, this.#context.options.node) && resource.replicas[node])
+        await this.#parts.news.giveUp(resource.tag, node);
+    }
+  }
+
+  /** What could not be done, or was refused for a reason that passes, is tried again with each heartbeat. */
+  #retry(): void {
+    const state = this.#context.state();
+    for (const resource of Object.values(state.resources)) {
+      if (standing(state, resource, this.#context.options.node).length > 0)
+        this.#parts.reconciler.consider(resource.tag);
+    }
+  }
+}
