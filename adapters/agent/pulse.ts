@@ -25,6 +25,8 @@ export class Pulse {
   /** Nodes whose silence is journaled by this one. */
   readonly #silent = new Set<NodeName>();
   #looking = false;
+  /** Until the replicas of this node were looked at once, nothing is concluded about others: see `start`. */
+  #opening = true;
   #timer: Timer | null = null;
   #closed = false;
 
@@ -33,7 +35,14 @@ export class Pulse {
     this.#parts = parts;
   }
 
+  /**
+   * A target that began anew says so before it can find the source lost (rule 10), however long its engine takes to
+   * open: else it would seem fit to take over in between.
+   */
   start(): void {
+    void this.#parts.reconciler.settled().finally(() => {
+      this.#opening = false;
+    });
     this.#beat();
   }
 
@@ -48,6 +57,7 @@ export class Pulse {
     const { journal, exchange } = this.#parts;
     const nowMs = clock.nowMs();
     this.#timer = clock.after(options.heartbeatMs, () => this.#beat());
+    if (this.#opening) liveness.start(nowMs);
     liveness.beat(nowMs, options.heartbeatMs * Math.max(2, options.lostAfter / 2));
     bus.publishHeartbeat({
       heads: journal.heads(),

@@ -52,10 +52,15 @@ export class Reconciler {
     this.#continuity.stands(tag, epoch);
   }
 
+  /** Resolves when the rounds that run now are over. */
+  settled(): Promise<unknown> {
+    return Promise.all(this.#running.values());
+  }
+
   close(): Promise<unknown> {
     this.#closed = true;
     for (const { cancel } of this.#waits.values()) cancel();
-    return Promise.all(this.#running.values());
+    return this.settled();
   }
 
   /** Looks at the resource anew; while a round runs, another one follows it. */
