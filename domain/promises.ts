@@ -50,8 +50,10 @@ export function obstacle(
     : undefined;
 }
 
-/** The survivor of a conflict whose reign is not the latest: the others follow it only at an epoch above theirs. */
+/** The survivor of a conflict: the others follow it only at an epoch above those that they served themselves. */
 export function mustRenew(resource: ResourceState, node: NodeName): boolean {
   const reign = sourceOf(resource) === node ? resource.reigns[0] : undefined;
-  return resource.phase === 'in-service' && reign !== undefined && reign.epoch < resource.epoch;
+  if (resource.phase !== 'in-service' || reign === undefined) return false;
+  const left = Object.values(resource.replicas).map((other) => (other.node === node ? 0 : other.leftEpoch));
+  return reign.epoch < resource.epoch || Math.max(...left) >= reign.epoch;
 }

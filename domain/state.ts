@@ -86,6 +86,8 @@ export interface ResourceState {
   promises: Record<string, { candidate: NodeName; epoch: number; outOfSync: boolean }>;
   /** Two `create`s of one tag that had not seen each other (rule 1): the others, whole. */
   rivals: ResourceState[];
+  /** Somebody has journaled that these reigns are in conflict; else only their events' order tells it. */
+  conflictJournaled: boolean;
   /** An event here is of a type that this version does not know: commands are refused, data goes on. */
   unknownEvent: string | null;
 }

@@ -38,6 +38,7 @@ export function created(event: Of<'resource.created'>): ResourceState {
     blocked: null,
     promises: {},
     rivals: [],
+    conflictJournaled: false,
     unknownEvent: null,
   };
 }

@@ -18,6 +18,7 @@ export function enterService(resource: ResourceState, event: Of<'resource.entere
     resource.entering = null;
     resource.reigns = [...others, { node, epoch }];
     resource.epoch = Math.max(resource.epoch, epoch);
+    resource.conflictJournaled = false;
     setPhase(resource, 'conflicted', event.id);
     return;
   }

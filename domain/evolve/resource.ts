@@ -216,6 +216,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     endTransitions(resource);
     resource.entering = null;
     reignTogether(resource, data.reigns);
+    resource.conflictJournaled = true;
     setPhase(resource, 'conflicted', id);
   },
   'split-brain.detected': (resource, { id, data }) => {
@@ -232,10 +233,13 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   'split-brain.resolved': (resource, event) => {
     const { victim, survivor } = event.data;
     if (resource.reigns.length < 2 || !resource.reigns.some(({ node }) => node === survivor)) return;
+    const left = resource.reigns.find(({ node }) => node === victim)?.epoch ?? 0;
     settle(resource, survivor, event);
     setData(resource, victim, 'outdated', event);
     const replica = resource.replicas[victim];
-    if (replica) replica.victimOf = survivor;
+    if (!replica) return;
+    replica.victimOf = survivor;
+    replica.leftEpoch = Math.max(replica.leftEpoch, left);
   },
   'data-corrupt.flagged': (resource, { id, data }) => {
     const replica = resource.replicas[data.node];

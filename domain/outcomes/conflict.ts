@@ -29,16 +29,15 @@ export const givesWay = (resource: ResourceState, wrote: readonly NodeName[], se
 
 /** Each loser takes itself out of service: nobody ends another's reign. */
 export const settleConflict: Outcome<'settle-conflict'> = ({ resource, command, facts }) => {
-  if (isSplit(resource, command)) {
-    return [
-      event('split-brain.detected', resource.tag, { reigns: resource.reigns.map((reign) => ({ ...reign })) }),
-    ];
-  }
+  const sides = { reigns: resource.reigns.map((reign) => ({ ...reign })) };
+  const conflicted = resource.conflictJournaled ? [] : [event('takeover.conflicted', resource.tag, sides)];
+  if (isSplit(resource, command)) return [...conflicted, event('split-brain.detected', resource.tag, sides)];
   const own = resource.reigns.find(({ node }) => node === facts.self);
   const survivor = survivorOf(resource, command.wrote);
   if (!own || !survivor || !givesWay(resource, command.wrote, facts.self)) return [];
   const { node, epoch } = own;
   return [
+    ...conflicted,
     event('resource.left-service', resource.tag, {
       node,
       epoch,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { AnyEvent } from '../../domain/events.ts';
 import { violations } from '../../domain/invariants.ts';
 import { standing } from '../../domain/react.ts';
-import { adam, command, entered, eve, facts, given, lost, mirrored, past, tag } from './given.ts';
+import { adam, command, entered, eve, facts, given, lost, mirrored, past, sophocles, tag } from './given.ts';
 
 const wrote = (node: typeof eve, without: typeof eve, generation: string) =>
   past(
@@ -53,6 +53,26 @@ describe('rule 12: two takeovers that had not seen each other', () => {
       expect(state.resources[tag]?.reigns.map(({ node }) => node).sort()).toEqual([adam, eve]);
       expect(violations(state)).toEqual([]);
     }
+  });
+
+  it('with one epoch are journaled by the one that leaves, and the other goes on at a new epoch (FAULTS 36)', () => {
+    const both = [
+      ...mirrored(adam, sophocles),
+      lost(eve),
+      entered(adam, 2, 'failover', { node: eve, epoch: 1 }),
+      entered(sophocles, 2, 'failover', { node: eve, epoch: 1 }),
+    ];
+    const leaving = settle(both, sophocles);
+    expect(leaving.types()).toEqual(['takeover.conflicted', 'resource.left-service']);
+    const [said, left] = leaving.events().map(({ type, data }) => past(type, data, { node: sophocles }));
+    if (!said || !left) throw new Error('two events');
+    const { state } = given(...both, said, left);
+    expect(state.resources[tag]?.reigns).toEqual([{ node: adam, epoch: 2 }]);
+    expect(standing(state, state.resources[tag], adam)).toContainEqual({
+      do: 'propose',
+      tag,
+      command: 'return',
+    });
   });
 
   it('are a split brain where both wrote, and the machine refuses all but its resolution', () => {
