@@ -31,16 +31,31 @@ export interface Site {
 export class Loopback implements Site {
   readonly #prefix = `127.${randomInt(1, 255)}.${randomInt(1, 255)}`;
   readonly #hosts: string[] = [];
-  server: NatsServer | null = null;
+  #server: NatsServer | null = null;
+  busFolder = '';
 
-  async startBus(folder: string): Promise<string> {
-    const port = this.server?.port;
-    this.server = await startNatsServer({ folder, jetStream: true, ...(port === undefined ? {} : { port }) });
-    return this.server.url;
+  /** Again where it was, with the store that is there. */
+  async startBus(folder = this.busFolder): Promise<string> {
+    const port = this.#server?.port;
+    this.busFolder = folder;
+    this.#server = await startNatsServer({
+      folder,
+      jetStream: true,
+      ...(port === undefined ? {} : { port }),
+    });
+    return this.url;
+  }
+
+  get url(): string {
+    return this.#server?.url ?? '';
+  }
+
+  get busPid(): number {
+    return this.#server?.pid ?? 0;
   }
 
   async stopBus(): Promise<void> {
-    await this.server?.stop();
+    await this.#server?.stop();
   }
 
   hostOf(name: string): string {
