@@ -15,6 +15,7 @@ const tools: ReadonlyArray<readonly [program: string, debianPackage: string]> = 
   ['losetup', 'mount'],
   ['fusermount3', 'fuse3'],
   ['ip', 'iproute2'],
+  ['systemd-analyze', 'systemd'],
 ];
 
 /** Installs what is missing (as root), or fails with the reason: a test that is skipped proves nothing. */
