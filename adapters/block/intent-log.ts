@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { regionSize } from '../../domain/vocabulary.ts';
-import { Bitmap, hasAllBits } from './bitmap.ts';
+import { Bitmap, countBits, hasAllBits } from './bitmap.ts';
 import type { BitmapHeader } from './bitmap-codec.ts';
 import {
   bitBytesPerPage,
@@ -32,6 +32,11 @@ import { ReplicaError } from './replica-error.ts';
  * written leaves `durable` as it was, one that is being written has taken the bit from `durable`, and the mark waits
  * for the next round. Regions whose mark still waits are not cleared at all.
  *
+ * While the peer is in sync (`marksAhead`) a page with many marks goes to the disk rounded up to extents: writes all
+ * over a volume then pay one flush per extent, not per region. What `bits` says stays exact, and so does a resync;
+ * only after a crash is it as coarse as the disk was. A page with few marks, and the log of a peer that is away, where
+ * marks stay, are exact on the disk too.
+ *
  * After a write error the log is invalid (FAULTS 15): it reads as all ones, every mark fails until `markAll` or
  * `clearAll` has rewritten the whole file, and the caller makes "invalid" durable in the replica's metadata before it
  * goes on without. The bytes are those of bitmap-codec.ts.
@@ -43,6 +48,10 @@ export type IntentLogState = 'kept' | 'none' | 'invalid';
 const roundPagesMax = 64;
 /** When so many pages hold clears that are not on disk, they are written without being asked for. */
 const clearedPagesMax = 64;
+/** A page with more marks than this is rounded up. */
+const exactMarksMax = 32;
+/** 4 MiB of volume; as bytes of a page. */
+const extentBytes = 8;
 /** The header is written like a page that has no bits and lies before the first. */
 const headerPage = -1;
 const noBits = new Uint8Array();
@@ -75,6 +84,8 @@ export interface IntentLogContent {
 
 export class IntentLog {
   readonly regionCount: number;
+  /** Whether marks will be cleared soon, so that covering more than was asked costs less than asking again. */
+  marksAhead: () => boolean = () => false;
   /** Writes outstanding per asynchronous mirror, as `bitmap -a` left it. */
   readonly asyncLimit: number;
 
@@ -330,9 +341,8 @@ export class IntentLog {
     const round = new Map<number, PageWrite>();
     for (const [page, waiters] of this.#dirty) {
       if (round.size === roundPagesMax) break;
-      const at = page * bitBytesPerPage;
-      const bits = page === headerPage ? noBits : this.#bits.bytes.slice(at, at + bitBytesPerPage);
-      this.#durable.intersect(at, bits);
+      const bits = page === headerPage ? noBits : this.#contentOf(page);
+      this.#durable.intersect(page * bitBytesPerPage, bits);
       round.set(page, { bits, waiters });
     }
     for (const page of round.keys()) {
@@ -340,6 +350,15 @@ export class IntentLog {
       this.#cleared.delete(page);
     }
     return round;
+  }
+
+  #contentOf(page: number): Uint8Array {
+    const at = page * bitBytesPerPage;
+    const bits = this.#bits.bytes.slice(at, at + bitBytesPerPage);
+    if (this.marksAhead() && countBits(bits) > exactMarksMax) {
+      roundUp(bits, Math.min(regionsPerPage, this.regionCount - page * regionsPerPage));
+    }
+    return bits;
   }
 
   #committed(): void {
@@ -393,6 +412,17 @@ export class IntentLog {
       `the intent log of ${volume} for ${peer} is invalid until a full resync or a rewrite: ${why}`,
     );
   }
+}
+
+/** Sets every extent that has a bit; none from `bitCount` on. */
+function roundUp(bits: Uint8Array, bitCount: number): void {
+  for (let at = 0; at < bits.length; at += extentBytes) {
+    const extent = bits.subarray(at, at + extentBytes);
+    if (extent.some((byte) => byte !== 0)) extent.fill(0xff);
+  }
+  const last = bits.length - 1;
+  const bitsInLast = bitCount - last * 8;
+  bits[last] = (bits[last] ?? 0) & (0xff >> (8 - bitsInLast));
 }
 
 const pageOf = (region: number): number => Math.floor(region / regionsPerPage);

@@ -96,6 +96,7 @@ export function openLogs(
             next(error);
             return;
           }
+          log.marksAhead = () => replica.record.generation.peers[peer]?.outOfSync === false;
           volume.addLog(peer, log);
           const { reason } = log;
           if (known === undefined || known.intentLog !== 'kept' || reason === null) next(null);

@@ -114,6 +114,48 @@ describe('IntentLog', () => {
     expect(device.flushCount).toBe(before);
   });
 
+  it('many marks for a peer in sync: neighbours cost no I/O, and only a crash finds them marked', () => {
+    const log = openClean();
+    log.marksAhead = () => true;
+    const extent = 64;
+    for (let at = 0; at < 40; at += 1) mark(log, at * extent + 5);
+    device.drain();
+    const before = device.flushCount;
+    const answers: unknown[] = [];
+    mark(log, 3 * extent, answers);
+    expect(answers).toEqual([null]);
+    expect(device.flushCount).toBe(before);
+    expect(log.markedCount).toBe(41);
+
+    const reopened = open();
+    expect(reopened.markedCount).toBe(40 * extent);
+    expect([3, 39].map((at) => reopened.isMarked(at * extent + 63))).toEqual([true, true]);
+  });
+
+  it('many marks beside the end of the volume: no region that there is not', () => {
+    const log = openClean();
+    log.marksAhead = () => true;
+    for (let at = 0; at < 40; at += 1) mark(log, regionCount - 1 - at * 64);
+    mark(log, regionCount - 1);
+    device.drain();
+    log.clear(0, regionCount - 2);
+    log.persist(() => undefined);
+    device.drain();
+    expect(open().markedCount).toBe(1);
+  });
+
+  it('few marks, or a peer that is away: exact after a crash too', () => {
+    const log = openClean();
+    for (let at = 0; at < 40; at += 1) mark(log, at * 64);
+    device.drain();
+    expect(open().markedCount).toBe(40);
+    const few = openClean();
+    few.marksAhead = () => true;
+    for (let at = 0; at < 32; at += 1) mark(few, at * 64);
+    device.drain();
+    expect(open().markedCount).toBe(32);
+  });
+
   it('the reason holds until everything is clear: a resync has mended it', () => {
     const log = open();
     log.clear(0, regionCount - 2);

@@ -24,7 +24,10 @@ function pending(write: Promise<void>): { readonly settled: () => boolean; reado
 
 const types = (node: NodeUnderTest) => node.observations.map(({ type }) => type);
 const clean = (source: NodeUnderTest, target: NodeUnderTest) =>
-  source.until('clean logs', () => source.peer(target).dirtyRegions === 0);
+  source.until(
+    'clean logs on both sides',
+    () => source.peer(target).dirtyRegions === 0 && target.peer(source).dirtyRegions === 0,
+  );
 
 describe('losing a target (REQUIREMENTS 2.3, FAULTS 3, 27)', () => {
   let lab: Lab;
