@@ -16,10 +16,11 @@ const resyncWritesMax = 256;
 /** What one mirror sends of the stream of writes (write-path.ts, step 5), and what waits for its answers (step 7). */
 export class MirrorStream {
   readonly queue = new MirrorQueue();
+  /** Since the copying began; monotonic milliseconds. */
+  lastAckMs = 0;
   readonly #reign: Reign;
   readonly #peer: Peer;
   readonly #state: MirrorState;
-  #lastAckMs = 0;
   #isCongested = false;
 
   constructor(reign: Reign, peer: Peer, state: MirrorState) {
@@ -41,7 +42,7 @@ export class MirrorStream {
 
   /** In the copying phase the counting begins anew. */
   begin(): void {
-    this.#lastAckMs = this.#reign.clock.nowMs();
+    this.lastAckMs = this.#reign.clock.nowMs();
   }
 
   offer(operation: WriteOperation, acknowledgedThrough: number): void {
@@ -99,7 +100,7 @@ export class MirrorStream {
   acknowledged({ number: written, offset: received }: IncomingMessage): boolean {
     const { path, clock } = this.#reign;
     if (written > path.sequence || received > path.sequence) return false;
-    this.#lastAckMs = clock.nowMs();
+    this.lastAckMs = clock.nowMs();
     const wasFull = this.full;
     if (this.#peer.settings.mode === 'memory-sync') this.queue.received(received);
     this.queue.written(written);
@@ -119,7 +120,7 @@ export class MirrorStream {
 
   /** Nobody waits for a target out of sync that has stopped to answer. */
   get #isStuck(): boolean {
-    return this.#reign.clock.nowMs() - this.#lastAckMs > lostAfterMs(this.#reign);
+    return this.#reign.clock.nowMs() - this.lastAckMs > lostAfterMs(this.#reign);
   }
 
   /** True: the resync brings these regions later, so the write is not sent. */

@@ -174,7 +174,9 @@ export class Mirror {
     const isLate = isLive && oldestMs !== null && nowMs - oldestMs > writeTimeoutMs;
     if (isLate && required) this.#askToRecord('write-timeout');
     const isHanging = phase === 'starting' && nowMs - sinceMs > writeTimeoutMs;
-    if (isHanging || (isLate && !required)) link.drop();
+    // Nobody waits for a resync: one that is slow and gets on is left alone, or it would begin again for ever.
+    const isStuck = isLate && !required && nowMs - this.stream.lastAckMs > writeTimeoutMs;
+    if (isHanging || isStuck) link.drop();
     if (!required || isLive || phase === 'starting' || nowMs - sinceMs < lostAfterMs(this.#reign)) return;
     const isSilent = nowMs - (link.lastHeardMs ?? 0) > lostAfterMs(this.#reign);
     if (link.established) this.#askToRecord('disconnected');
