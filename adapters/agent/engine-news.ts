@@ -1,6 +1,7 @@
 import { reigns } from '../../domain/state.ts';
 import { type NodeName, regionSize, type Tag } from '../../domain/vocabulary.ts';
 import type { Notice, NumberedObservation } from '../engine/control-protocol.ts';
+import { ask } from './asking.ts';
 import { type AgentContext, isDurable, type SubmitResult, silenceMs } from './context.ts';
 import { fromNotice, fromObservation, fromStatus, type Observed } from './engine-observations.ts';
 
@@ -91,14 +92,14 @@ export class EngineNews {
 
   /** The link to the target is down or it answers no write: it is asked over the bus (REQUIREMENTS 2.3). */
   async #askToRecord(tag: Tag, peer: NodeName): Promise<void> {
-    const { bus, engines, options, log } = this.#context;
+    const { engines, options, log } = this.#context;
     const reign = this.#context.state().resources[tag]?.reigns.find(({ node }) => node === options.node);
     const key = `${tag} ${peer}`;
     if (!reign || this.#asking.has(key)) return;
     this.#asking.add(key);
     try {
       const question = { question: 'record-out-of-sync', tag, epoch: reign.epoch };
-      const answer = await bus.ask(peer, question, silenceMs(options));
+      const answer = await ask(this.#context, peer, question, silenceMs(options));
       if (answer['recorded'] === true) await engines.order(tag, { order: 'peer-recorded-out-of-sync', peer });
     } catch (error) {
       log.warn(

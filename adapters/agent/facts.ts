@@ -4,6 +4,7 @@ import type { Facts, PathFact, ReplicaFact } from '../../domain/facts.ts';
 import { highestEpoch, type ResourceState, replicaNodes } from '../../domain/state.ts';
 import { AbsolutePath, type NodeName, regionSize, Tag } from '../../domain/vocabulary.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
+import { ask } from './asking.ts';
 import { type AgentContext, silenceMs } from './context.ts';
 import { collectPromises } from './promises.ts';
 
@@ -134,7 +135,7 @@ async function inspectThere(
 ): Promise<Partial<Facts>> {
   if (node === context.options.node) return inspectHere(context, tag, paths);
   try {
-    const answer = await context.bus.ask(node, { question: 'inspect', tag, paths: [...paths] }, 30_000);
+    const answer = await ask(context, node, { question: 'inspect', tag, paths: [...paths] }, 30_000);
     return InspectAnswer.parse(answer);
   } catch {
     return {};
@@ -180,7 +181,8 @@ async function askReplicas(
           const own = replicaFact(await context.engines.status(resource.tag));
           return own ? [node, own] : undefined;
         }
-        const answer = await context.bus.ask(
+        const answer = await ask(
+          context,
           node,
           { question: 'replica', tag: resource.tag },
           silenceMs(context.options),

@@ -3,6 +3,7 @@ import type { PromiseFacts } from '../../domain/facts.ts';
 import { type ResourceState, replicaNodes } from '../../domain/state.ts';
 import { Epoch, type NodeName, Tag } from '../../domain/vocabulary.ts';
 import { PromisePayload } from '../link/protocol.ts';
+import { ask, isBusy } from './asking.ts';
 import { type AgentContext, silenceMs } from './context.ts';
 import { OrderRefused } from './ports.ts';
 
@@ -60,12 +61,14 @@ async function askOne(
   node: NodeName,
   epoch: number,
 ): Promise<Answers[number]> {
-  const { bus, options } = context;
+  const { options } = context;
   const question = { question: 'promise', tag: resource.tag, epoch };
   try {
-    const answer = PromiseAnswer.parse(await bus.ask(node, question, silenceMs(options)));
+    const answer = PromiseAnswer.parse(await ask(context, node, question, silenceMs(options)));
     return { node, ...answer };
-  } catch {
+  } catch (error) {
+    // It lives and has promised nothing: nobody takes over past it.
+    if (isBusy(error)) return { node, ...refused(undefined, false, 0) };
     return askOverLink(context, resource, node, epoch);
   }
 }
