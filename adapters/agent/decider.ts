@@ -10,7 +10,15 @@ export interface Addressed {
 }
 
 /** REQUIREMENTS 5, Bus: the node whose agent decides a command; it is forwarded there once. */
-export function deciderOf(state: ClusterState, command: string, body: Addressed, self: NodeName): NodeName {
+export function deciderOf(
+  state: ClusterState,
+  command: string,
+  addressed: Addressed,
+  self: NodeName,
+): NodeName {
+  // A node that is not in the cluster decides nothing: whoever took the command refuses it.
+  const isKnown = addressed.node === undefined || state.nodes[addressed.node] !== undefined;
+  const body = isKnown ? addressed : { ...addressed, node: self };
   const resource = body.tag === undefined ? undefined : state.resources[body.tag];
   switch (command) {
     case 'create':

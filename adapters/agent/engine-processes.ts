@@ -120,7 +120,7 @@ export class EngineProcesses implements Engines {
     this.#clients.get(tag)?.close();
     this.#clients.delete(tag);
     for (const pid of pidsOf(this.#folder(tag))) {
-      process.kill(pid, 'SIGKILL');
+      endNow(pid);
       await gone(pid);
     }
   }
@@ -173,6 +173,14 @@ function commandLine(pid: number): string[] {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
   } catch {
     return [];
+  }
+}
+
+function endNow(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

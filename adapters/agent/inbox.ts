@@ -33,6 +33,8 @@ export async function answerQuestion(
       return { replica };
     }
     case 'record-out-of-sync':
+      if (!context.state().resources[asked.tag]?.replicas[from])
+        throw new Error(`${from} has no replica of ${asked.tag}`);
       await context.engines.order(asked.tag, {
         order: 'record-out-of-sync',
         source: from,

@@ -9,12 +9,12 @@ import {
 import type { EventEnvelope } from '../../domain/envelope.ts';
 import type { AnyEvent } from '../../domain/events.ts';
 import { type Refusal, refuse } from '../../domain/refusals.ts';
-import type { NodeName } from '../../domain/vocabulary.ts';
+import { NodeName } from '../../domain/vocabulary.ts';
 import { type CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
 import { BusError } from '../bus/bus.ts';
 import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
 import { CommandToken } from '../bus/subjects.ts';
-import type { AgentContext } from './context.ts';
+import { type AgentContext, silenceMs } from './context.ts';
 import { type Addressed, deciderOf } from './decider.ts';
 import type { Change, History } from './history.ts';
 import { answerQuery, queryNames } from './queries.ts';
@@ -34,7 +34,8 @@ export class CommandIntake {
   readonly #loop: CommandLoop;
   readonly #history: History;
   readonly #views: ViewPublisher;
-  readonly #waiting = new Map<string, (ended: Ended) => void>();
+  /** By command id: everybody who waits for its end; a repeated command may come while the first one runs. */
+  readonly #waiting = new Map<string, Set<(ended: Ended) => void>>();
 
   constructor(context: AgentContext, loop: CommandLoop, history: History, views: ViewPublisher) {
     this.#context = context;
@@ -60,10 +61,17 @@ export class CommandIntake {
   }
 
   async handle(issued: IssuedCommand, timeoutMs: number): Promise<CommandReply> {
+    // Checked before its words become an address.
+    if (isOperatorCommand(issued.command)) {
+      const parsed = parseCommand(issued);
+      if ('refusal' in parsed) return this.#invalid(issued, parsed.refusal);
+    }
     const decider = this.#decider(issued);
     if (decider === this.#context.options.node) return this.#here(issued, timeoutMs);
+    // Another node can answer a query too: nobody waits long for one that does not.
+    const patienceMs = isOperatorCommand(issued.command) ? timeoutMs : silenceMs(this.#context.options);
     try {
-      return await this.#context.bus.forward(decider, issued, timeoutMs);
+      return await this.#context.bus.forward(decider, issued, Math.min(timeoutMs, patienceMs));
     } catch (error) {
       return await this.#unreachable(issued, decider, error);
     }
@@ -76,7 +84,10 @@ export class CommandIntake {
       const reign = state.resources[body['tag']]?.reigns[0]?.node;
       return reign !== undefined && state.nodes[reign]?.alive ? reign : options.node;
     }
-    if (command === 'bitmap-examine' && typeof body['node'] === 'string') return body['node'] as NodeName;
+    if (command === 'bitmap-examine') {
+      const node = NodeName.safeParse(body['node']);
+      return node.success && state.nodes[node.data] ? node.data : options.node;
+    }
     if (!isOperatorCommand(command)) return options.node;
     return deciderOf(state, command, body as Addressed, options.node);
   }
@@ -102,14 +113,14 @@ export class CommandIntake {
     if (!isOperatorCommand(issued.command))
       return answerQuery(this.#history, this.#views, this.#context, issued);
     const parsed = parseCommand(issued);
-    if ('refusal' in parsed)
-      return this.#refused(issued.body.id, { kind: 'refused', refusal: parsed.refusal, id: null });
+    if ('refusal' in parsed) return this.#invalid(issued, parsed.refusal);
     const { command } = parsed;
     const ended = this.#ending(command.id);
     try {
       const executed = await this.#loop.execute(command);
       if (executed.kind === 'accepted') {
-        await this.#markBitmaps(command);
+        const unmarked = await this.#markBitmaps(command);
+        if (unmarked !== null) return this.#failed(command, unmarked);
         await this.#pauseMirrors(command);
       }
       return await this.#reply(command, executed, ended.promise, timeoutMs);
@@ -128,15 +139,29 @@ export class CommandIntake {
     }
   }
 
-  /** I19: the event that says so is durable before the intent logs are. */
-  async #markBitmaps(command: Command): Promise<void> {
-    if (command.command !== 'bitmap-mark-clean' && command.command !== 'bitmap-mark-dirty') return;
+  #invalid(issued: IssuedCommand, refusal: Refusal): CommandReply {
+    return this.#refused(issued.body.id, { kind: 'refused', refusal, id: null });
+  }
+
+  #failed(command: Command, why: string, events: readonly string[] = []): CommandReply {
+    const decider = this.#context.options.node;
+    return { ok: false, commandId: command.id, decider, events: [...events], error: 'failed', message: why };
+  }
+
+  /** I19: the event that says so is durable before the intent logs are. Resolves with why it could not be done. */
+  async #markBitmaps(command: Command): Promise<string | null> {
+    if (command.command !== 'bitmap-mark-clean' && command.command !== 'bitmap-mark-dirty') return null;
     const { tag, node, peer } = command;
     const order = command.command === 'bitmap-mark-clean' ? 'mark-clean' : 'mark-dirty';
     const replicas = this.#history.state.resources[tag]?.replicas ?? {};
     const peers = peer === undefined ? Object.values(replicas).map((replica) => replica.node) : [peer];
-    for (const other of peers)
-      if (other !== node) await this.#context.engines.order(tag, { order, peer: other });
+    try {
+      for (const other of peers)
+        if (other !== node) await this.#context.engines.order(tag, { order, peer: other });
+      return null;
+    } catch (error) {
+      return `the engine did not mark it: ${error instanceof Error ? error.message : error}`;
+    }
   }
 
   /** Rule 17, at once: what is written after the reply does not reach the target. Where the engine is gone, the intent does it. */
@@ -186,7 +211,7 @@ export class CommandIntake {
     }
     return outcome.ok
       ? { ok: true, commandId: command.id, decider, events }
-      : { ok: false, commandId: command.id, decider, events, error: 'failed', message: outcome.why };
+      : this.#failed(command, outcome.why, events);
   }
 
   #refused(
@@ -204,18 +229,36 @@ export class CommandIntake {
   }
 
   #endOf(events: readonly EventEnvelope[], id: string): Ended | undefined {
-    const known = this.#history.state.commands[id];
     const failed = events.find(
       ({ type, data }) => type.includes('.command.failed.') && data['commandId'] === id,
     );
     if (failed) return { ok: false, why: String(failed.data['why']) };
-    return known?.outcome === 'completed' ? { ok: true } : undefined;
+    const outcome = this.#history.state.commands[id]?.outcome;
+    if (outcome === 'completed') return { ok: true };
+    return outcome === 'failed' ? { ok: false, why: this.#whyFailed(id) } : undefined;
+  }
+
+  /** It had failed before it was sent again. */
+  #whyFailed(id: string): string {
+    for (const event of this.#history.events())
+      if (event.type === 'command.failed' && event.data.commandId === id) return event.data.why;
+    return 'it failed';
   }
 
   /** Resolves at the terminal event of the command, whoever wrote it. */
   #ending(id: string): { promise: Promise<Ended>; forget: () => void } {
-    const promise = new Promise<Ended>((resolve) => this.#waiting.set(id, resolve));
-    return { promise, forget: () => this.#waiting.delete(id) };
+    const waiting = this.#waiting.get(id) ?? new Set();
+    this.#waiting.set(id, waiting);
+    let told: (ended: Ended) => void = () => {};
+    const promise = new Promise<Ended>((resolve) => {
+      told = resolve;
+    });
+    waiting.add(told);
+    const forget = () => {
+      waiting.delete(told);
+      if (waiting.size === 0) this.#waiting.delete(id);
+    };
+    return { promise, forget };
   }
 
   changed({ events }: Change): void {
@@ -223,9 +266,12 @@ export class CommandIntake {
   }
 
   #terminal(event: AnyEvent): void {
-    if (event.type === 'command.completed') this.#waiting.get(event.data.commandId)?.({ ok: true });
-    if (event.type === 'command.failed')
-      this.#waiting.get(event.data.commandId)?.({ ok: false, why: event.data.why });
+    if (event.type === 'command.completed') this.#tell(event.data.commandId, { ok: true });
+    if (event.type === 'command.failed') this.#tell(event.data.commandId, { ok: false, why: event.data.why });
+  }
+
+  #tell(id: string, ended: Ended): void {
+    for (const told of this.#waiting.get(id) ?? []) told(ended);
   }
 
   #inTime(ended: Promise<Ended>, timeoutMs: number): Promise<Ended | 'timeout'> {

@@ -25,10 +25,13 @@ export function serveLocalSocket(path: string, handle: CommandHandler): Promise<
   const server = createServer((socket) => serve(socket, handle));
   return new Promise((resolve, reject) => {
     server.once('error', reject);
+    // The socket must never be there with other rights, not even before chmod.
+    const mask = process.umask(0o177);
     server.listen(path, () => {
       chmodSync(path, 0o600);
       resolve(server);
     });
+    process.umask(mask);
   });
 }
 
@@ -46,6 +49,8 @@ function serve(socket: Socket, handle: CommandHandler): void {
       );
     }
     if (rest.length > lineBytesMax) {
+      // What follows is the rest of that line, and no request.
+      socket.removeAllListeners('data').resume();
       socket.end(`${JSON.stringify(invalid(null, `a request has at most ${lineBytesMax} bytes`))}\n`);
       rest = '';
     }

@@ -98,7 +98,8 @@ export async function givePromise(
 ): Promise<PromiseAnswer> {
   const resource = context.state().resources[tag];
   const replica = resource?.replicas[context.options.node];
-  if (!resource || !replica) return { answer: 'refused', outOfSync: false, highestEpoch: 0 };
+  if (!resource || !replica || !resource.replicas[candidate])
+    return { answer: 'refused', outOfSync: false, highestEpoch: 0 };
   const outOfSync = replica.knowsOutOfSync;
   const highest = () =>
     Math.max(
