@@ -30,10 +30,10 @@ export const blank: Write = {
  * a short list of candidates, and anything else on it is a lost, resurrected or misplaced write.
  */
 export class Candidates {
-  readonly #bySector: (readonly Write[])[];
+  readonly #bySector: Write[][];
 
   constructor(bySector: readonly (readonly Write[])[]) {
-    this.#bySector = [...bySector];
+    this.#bySector = bySector.map((writes) => [...writes]);
   }
 
   get sectorCount(): number {
@@ -44,6 +44,7 @@ export class Candidates {
     return new Candidates(this.#bySector);
   }
 
+  /** As of now: it changes. */
   of(sector: number): readonly Write[] {
     return this.#bySector[sector] ?? [];
   }
@@ -51,7 +52,7 @@ export class Candidates {
   /** From now on its sectors may show it. */
   mayShow(write: Write): void {
     for (let sector = write.sector; sector < write.sector + write.sectorCount; sector++) {
-      this.#bySector[sector] = [...this.of(sector), write];
+      this.#bySector[sector]?.push(write);
     }
   }
 

@@ -8,7 +8,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'acknowledge-before-target',
     rule: 'a write is acknowledged without waiting for the sync target (2.2)',
-    file: 'adapters/engine/mirror.ts',
+    file: 'adapters/engine/mirror-stream.ts',
     find: 'if (isWaitedFor) operation.waiting += 1;',
     put: '',
   },
@@ -16,7 +16,7 @@ export const mutations: readonly Mutation[] = [
     name: 'clear-too-early',
     rule: 'regions are cleared before the target has them on stable storage (2.6)',
     file: 'adapters/engine/clearing.ts',
-    find: `mirror.barrier(volume, (ok) => {
+    find: `mirror.stream.barrier(volume, (ok) => {
               if (!ok) holding.delete(mirror);
               next(null);
             });`,

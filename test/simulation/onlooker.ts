@@ -34,6 +34,8 @@ export class Onlooker {
   readonly #excuses = new Map<string, Excuse>();
   readonly #counted = new Map<string, boolean>();
   readonly #inSync = new Map<string, boolean>();
+  /** Nodes whose image has changed since it was last looked at for its order. */
+  readonly #unchecked = new Set<NodeName>();
   /** Nodes whose latest order to serve was a forced one. */
   readonly #forced = new Set<NodeName>();
   readonly #beforeServing = new Map<NodeName, string | null>();
@@ -44,6 +46,11 @@ export class Onlooker {
     this.#plan = plan;
     this.#hosts = new Map(hosts.map((host) => [host.node, host]));
     this.#intents = new IntentChecker(hosts, plan);
+    for (const host of hosts) {
+      for (const { name } of plan.volumes) {
+        host.volume(name).listeners.push(() => this.#unchecked.add(host.node));
+      }
+    }
     this.#sectorCount = plan.volumes.reduce((sum, { byteSize }) => sum + byteSize / sectorSize, 0);
   }
 
@@ -158,7 +165,7 @@ export class Onlooker {
         const host = this.#host(peer);
         if (peer === reign.source || !this.#isTracked(reign, peer) || host.record?.consistent !== true)
           continue;
-        if (outOfSyncOnly && host.record.inSync) continue;
+        if (outOfSyncOnly && (host.record.inSync || !this.#unchecked.delete(peer))) continue;
         const { cached, hasLostPower } = reign.knowledgeOf(peer);
         const disordered = hasLostPower ? [] : outOfOrderSectors(this.imageOf(host), cached);
         if (disordered.length > 0) {

@@ -110,11 +110,12 @@ function drawWorkload(random: Random): Habits {
   return {
     depth: random.pick([1, 4, 16]),
     thinkMs: random.pick([
-      [0, 8],
+      [0, 24],
       [0, 60],
       [5, 200],
     ] as const),
-    sectorsMax: random.pick([8, 64, 300]),
+    rest: random.pick([0, 0.002, 0.01]),
+    sectorsMax: random.pick([8, 64, 200]),
     hotShare: random.pick([0, 0.3, 0.9]),
     share: { read: random.pick([0.1, 0.4]), zero: 0.04, trim: 0.04, flush: random.pick([0.01, 0.1]) },
     fua: random.pick([0, 0.1]),

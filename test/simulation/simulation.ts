@@ -29,7 +29,7 @@ const stepsMax = 4_000_000;
 const convergenceMs = 90_000;
 const intentCheckSteps = 64;
 const imageCheckSteps = 4_096;
-const resyncCheckSteps = 256;
+const resyncCheckSteps = 32;
 
 export function simulate(seed: number, follow?: (line: string) => void): Outcome {
   const run = new Run(seed, follow);
@@ -137,8 +137,8 @@ class Run {
       });
     }
     this.#until(30_000, 'every request answered', () => idle === this.#applications.size);
-    // What an async target has not got yet arrives.
-    this.#for(3_000);
+    // What an async target has not got yet arrives, and what is quiet is cleared.
+    this.#for(5_000);
   }
 
   #compare(): void {

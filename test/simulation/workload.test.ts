@@ -12,6 +12,7 @@ import { World } from './world.ts';
 const habits: Habits = {
   depth: 8,
   thinkMs: [0, 1],
+  rest: 0,
   sectorsMax: 32,
   hotShare: 0.5,
   share: { read: 0.25, zero: 0.05, trim: 0.05, flush: 0.05 },

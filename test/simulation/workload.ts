@@ -11,6 +11,8 @@ export interface Habits {
   /** Requests in flight. */
   readonly depth: number;
   readonly thinkMs: readonly [low: number, high: number];
+  /** Chance per request that the application then rests for some seconds: regions become quiet and are cleared. */
+  readonly rest: number;
   readonly sectorsMax: number;
   /** Share of requests that fall into the same few sectors, so that writes in flight overlap. */
   readonly hotShare: number;
@@ -52,6 +54,7 @@ export class Application {
   readonly #writing = new Set<Write>();
   readonly #firstSectors: readonly number[];
   #requestCount = 0;
+  #restsUntilMs = 0;
   #isOver = false;
   #idle: () => void = () => {};
 
@@ -103,7 +106,10 @@ export class Application {
   }
 
   #pause(): void {
-    this.#world.after(this.#random.span(...this.#habits.thinkMs), () => {
+    const { nowMs } = this.#world;
+    if (this.#random.chance(this.#habits.rest)) this.#restsUntilMs = nowMs + this.#random.span(1_000, 5_000);
+    const restMs = Math.max(0, this.#restsUntilMs - nowMs);
+    this.#world.after(restMs + this.#random.span(...this.#habits.thinkMs), () => {
       if (!this.#isOver) this.#request();
     });
   }
@@ -198,7 +204,7 @@ export class Application {
     const into = Buffer.alloc(sectorCount * sectorSize, 0xee);
     const first = (this.#firstSectors[volume] ?? 0) + start;
     const { cached } = this.reign.knowledgeOf(this.reign.source);
-    const before = Array.from({ length: sectorCount }, (_, index) => cached.of(first + index));
+    const before = Array.from({ length: sectorCount }, (_, index) => [...cached.of(first + index)]);
     const send = (done: (error: Error | null) => void) => target.read(into, start * sectorSize, done);
     this.#ask('read', send, (ok) => {
       for (let index = 0; ok && index < sectorCount; index++) {
@@ -217,7 +223,9 @@ export class Application {
       return;
     }
     // With nothing in flight there, what was read stays until it is written again.
-    const isQuiet = before === now && now.every((write) => write.endedStep < Infinity);
+    const isQuiet =
+      before.length === now.length &&
+      now.every((write, place) => write === before[place] && write.endedStep < Infinity);
     if (isQuiet) cached.settle(sector, shown);
   }
 
