@@ -12,7 +12,7 @@ import type { World } from './world.ts';
 
 /**
  * Faults at random moments, each for a random while. The budget is honest (I20): a disk fault is in force on one host
- * at a time, and decay hits a metadata slot only while the other one holds the same.
+ * at a time, and decay hits a metadata slot only while no engine runs and the other one holds the same.
  */
 export class Chaos {
   readonly #world: World;
@@ -244,7 +244,7 @@ export class Chaos {
 
   #decayMetadata(host: Host): void {
     const file = host.metadataFile();
-    if (file === null || file.dirtySectorCount > 0) return;
+    if (file === null || file.dirtySectorCount > 0 || host.process !== null) return;
     const slot = (index: 0 | 1) => file.stable.subarray(slotOffset(index), slotOffset(index) + slotByteSize);
     if (!slot(0).equals(slot(1))) return;
     const index = this.#random.pick([0, 1] as const);

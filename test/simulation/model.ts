@@ -73,6 +73,11 @@ export class Reign {
     this.#knowledge.set(node, { cached: durable.clone(), durable, hasLostPower: true });
   }
 
+  /** A write was acknowledged that the node does not have. */
+  missed(node: string): void {
+    this.#missedBy.set(node, this.missedBy(node) + 1);
+  }
+
   /** How many acknowledged writes of this reign that node was not asked to have. */
   missedBy(node: string): number {
     return this.#missedBy.get(node) ?? 0;
@@ -85,20 +90,11 @@ export class Reign {
     }
   }
 
-  /**
-   * `holders`: the source and the targets that must have it by now; `without`: those that need not have it.
-   * `isDurable`: it was written with FUA.
-   */
-  acknowledged(
-    write: Write,
-    step: number,
-    { holders, without }: { readonly holders: readonly string[]; readonly without: readonly string[] },
-    isDurable: boolean,
-  ): void {
+  /** `holders`: the source and the targets that must have it by now. `isDurable`: it was written with FUA. */
+  acknowledged(write: Write, step: number, holders: readonly string[], isDurable: boolean): void {
     write.endedStep = step;
     write.isAcknowledged = true;
     this.acknowledgedCount++;
-    for (const node of without) this.#missedBy.set(node, this.missedBy(node) + 1);
     for (const node of holders) this.knowledgeOf(node).cached.holds(write);
     if (isDurable) for (const node of holders) this.knowledgeOf(node).durable.holds(write);
     else this.#undurable.push(write);

@@ -199,8 +199,12 @@ export class Onlooker {
   #acknowledged(reign: Reign, host: Host, write: Write, isDurable: boolean): void {
     this.look();
     const { holders, without } = this.#holders(host, write.issuedStep);
-    reign.acknowledged(write, this.#world.steps, { holders, without }, isDurable);
-    for (const peer of without) this.#checkExcused(reign, host, this.#host(peer));
+    reign.acknowledged(write, this.#world.steps, holders, isDurable);
+    for (const peer of without) {
+      if (this.#has(reign, peer, write)) continue;
+      reign.missed(peer);
+      this.#checkExcused(reign, host, this.#host(peer));
+    }
     for (const node of holders) this.#checkHolds(reign, node, write, isDurable);
   }
 
@@ -247,6 +251,15 @@ export class Onlooker {
     this.#fail(
       `2.3: ${source.node} acknowledges without ${target.node}, which has not recorded itself out of sync and is not lost`,
     );
+  }
+
+  /** It got the write before the mirror broke. */
+  #has(reign: Reign, node: NodeName, write: Write): boolean {
+    const { cached } = reign.knowledgeOf(reign.source);
+    for (let sector = write.sector; sector < write.sector + write.sectorCount; sector++) {
+      if (cached.match(sector, this.#shown(this.#host(node), sector, 'cache')) === undefined) return false;
+    }
+    return true;
   }
 
   #checkHolds(reign: Reign, node: NodeName, write: Write, isDurable: boolean): void {

@@ -163,11 +163,11 @@ export class Operator {
     if (stays === undefined) return;
     for (const host of leave) {
       if (!descends(stays, host)) this.#giveUp(host, stays);
-      host.agent?.order({ order: 'leave-service' });
+      host.agent?.order({ order: 'leave-service', abandon: true });
     }
     const isOutranked = leave.some((host) => standing(host) >= standing(stays));
     if (!isOutranked) return;
-    stays.agent?.order({ order: 'leave-service' }, () => this.#serveByForce(stays));
+    stays.agent?.order({ order: 'leave-service', abandon: true }, () => this.#serveByForce(stays));
   }
 
   #splits(): { readonly source: Host; readonly victim: Host }[] {

@@ -57,8 +57,7 @@ function play(seed: number, serve: (device: BlockDevice) => Export, untilMs = 50
   const wrong: string[] = [];
   const served = serve(file.open(server));
   const application = new Application(world, server, [served], reign, habits, new Numbering(), {
-    acknowledged: (write, isDurable) =>
-      reign.acknowledged(write, world.steps, { holders: ['eve'], without: [] }, isDurable),
+    acknowledged: (write, isDurable) => reign.acknowledged(write, world.steps, ['eve'], isDurable),
     flushed: (issuedStep) => {
       reign.flushed(issuedStep, ['eve']);
     },
