@@ -1,5 +1,4 @@
-import { standing } from '../../domain/react.ts';
-import { reigns } from '../../domain/state.ts';
+import { asSeenBy, reigns } from '../../domain/state.ts';
 import type { NodeName } from '../../domain/vocabulary.ts';
 import type { Journal } from '../../journal/journal.ts';
 import type { Timer } from '../engine/clock.ts';
@@ -129,10 +128,8 @@ export class Pulse {
 
   /** What could not be done, or was refused for a reason that passes, is tried again with each heartbeat. */
   #retry(): void {
-    const state = this.#context.state();
-    for (const resource of Object.values(state.resources)) {
-      if (standing(state, resource, this.#context.options.node).length > 0)
-        this.#parts.reconciler.consider(resource.tag);
-    }
+    const { node } = this.#context.options;
+    for (const resource of Object.values(this.#context.state().resources))
+      if (asSeenBy(resource, node).replicas[node]) this.#parts.reconciler.consider(resource.tag);
   }
 }

@@ -1,4 +1,5 @@
 import type { Heads } from '../../domain/envelope.ts';
+import type { AnyEvent } from '../../domain/events.ts';
 import type { LevelViews } from '../../journal/level-views.ts';
 import {
   bucketViews,
@@ -17,6 +18,8 @@ import type { AgentLog } from './ports.ts';
 
 /** What is folded already need not be folded again at the next start: that far behind it may be. */
 const checkpointMs = 30_000;
+/** A burst of events makes each view once, and no reply waits for views. */
+const tellMs = 20;
 const checkpointName = 'standing';
 
 export interface ViewPublisherOptions {
@@ -35,6 +38,9 @@ export class ViewPublisher {
   /** Changed since the last checkpoint, as JSON text; null: gone. */
   #unstored: Record<string, string | null> = {};
   #timer: Timer | null = null;
+  /** Events whose views are not told yet. */
+  readonly #untold: AnyEvent[] = [];
+  #telling: Timer | null = null;
 
   constructor(options: ViewPublisherOptions) {
     this.#options = options;
@@ -65,13 +71,20 @@ export class ViewPublisher {
   }
 
   changed({ events }: Change): void {
-    this.#publish(this.#views.changes(this.standing, events));
+    this.#untold.push(...events);
+    this.#telling ??= this.#options.clock.after(tellMs, () => this.#tell());
   }
 
   /** The last checkpoint. */
   async close(): Promise<void> {
-    this.#timer?.cancel();
     await this.#store();
+    this.#timer?.cancel();
+  }
+
+  #tell(): void {
+    this.#telling?.cancel();
+    this.#telling = null;
+    this.#publish(this.#views.changes(this.standing, this.#untold.splice(0)));
   }
 
   #publish(changes: readonly ViewChange[]): void {
@@ -99,6 +112,7 @@ export class ViewPublisher {
   /** Views and checkpoint in one batch: what is stored is always the fold of exactly the events up to its heads. */
   async #store(): Promise<void> {
     const { store, log, heads } = this.#options;
+    this.#tell();
     const views = this.#unstored;
     this.#unstored = {};
     const checkpoint = JSON.stringify({ version: standingVersion, standing: this.standing });
