@@ -33,16 +33,16 @@ function refusalText(
   { code, message, allowed, because }: NonNullable<Reply['refusal']>,
   context: ReplyContext,
 ): string {
-  // Rule 23's refusal says in its sentence what would be lost; what to type comes whole, with the token.
-  const [told, toAccept] = [message.includes(reply.loss?.text ?? '\0'), '--accept-loss'];
-  const loss = lossLines(reply, context).slice(told ? 1 : 0);
-  const others = allowed.filter((what) => loss.length === 0 || !what.includes(toAccept));
+  const loss = lossLines(reply, context);
+  // Rule 23's refusal has the loss in its sentence already, and a shorter form of the command that accepts it.
+  const told = reply.loss !== undefined && message.includes(reply.loss.text) ? loss.slice(1) : loss;
+  const others = allowed.filter((what) => loss.length === 0 || !what.includes('--accept-loss'));
   return [
     `refused: ${code}`,
     `  ${message}`,
     ...others.map((what) => `  allowed: ${what}`),
     ...because.map((id) => `  because: ${[id, context.sentences.get(id)].filter(Boolean).join('  ')}`),
-    ...loss,
+    ...told,
   ].join('\n');
 }
 

@@ -1,16 +1,24 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import { z } from 'zod';
 import type { NbdClient } from './nbd-client.ts';
 
 /** Bytes of a block: what is written, and checked, at once. */
 export const blockBytes = 65_536;
 
-interface Block {
+const Block = z.object({
   /** Of what the device last acknowledged. */
-  acknowledged: string | null;
+  acknowledged: z.string().nullable(),
   /** Of a write whose answer is not there: either content is right, and so is a mix of them by sector. */
-  pending: string | null;
-}
+  pending: z.string().nullable(),
+});
+type Block = z.infer<typeof Block>;
+
+const Kept = z.object({
+  blockCount: z.int().min(1),
+  next: z.int().min(0),
+  blocks: z.array(z.tuple([z.int().min(0), Block])),
+});
 
 /** Content of one block as somebody reads it. */
 export type ReadBlock = (block: number) => Promise<Buffer>;
@@ -39,20 +47,12 @@ export class Ledger {
   }
 
   static parse(text: string): Ledger {
-    const { blockCount, next, blocks } = JSON.parse(text) as {
-      blockCount: number;
-      next: number;
-      blocks: [number, Block][];
-    };
+    const { blockCount, next, blocks } = Kept.parse(JSON.parse(text));
     return new Ledger(blockCount, blocks, next);
   }
 
   toString(): string {
     return JSON.stringify({ blockCount: this.blockCount, next: this.#next, blocks: [...this.#blocks] });
-  }
-
-  get writtenCount(): number {
-    return this.#blocks.size;
   }
 
   /** New random content for the next block, round and round. Rejects where the device did not acknowledge it. */
@@ -71,13 +71,10 @@ export class Ledger {
   /** Compares the last `blockCount` blocks that were written, or all. */
   async verify(read: ReadBlock, blockCount = this.blockCount): Promise<Verified> {
     const wrong: number[] = [];
-    const indexes = [...this.#blocks.keys()].slice(-blockCount);
-    for (const index of indexes) {
-      const { acknowledged, pending } = this.#blocks.get(index) as Block;
-      if (pending !== null) continue;
+    const chosen = [...this.#blocks].slice(-blockCount).filter(([, { pending }]) => pending === null);
+    for (const [index, { acknowledged }] of chosen)
       if (checksum(await read(index)) !== acknowledged) wrong.push(index);
-    }
-    return { blockCount: indexes.length, wrong };
+    return { blockCount: chosen.length, wrong };
   }
 }
 
