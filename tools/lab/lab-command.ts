@@ -9,6 +9,7 @@ import type { Terminal } from '../cli/terminal.ts';
 import { journalCommand } from '../journal-command.ts';
 import { Exit, exitCodes, type Output, runProgram } from '../program.ts';
 import { type LabOrder, nodeOrders, noLab, orderLab } from './control.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { Lab } from './lab.ts';
 import { runLab } from './run-lab.ts';
 import { playStory } from './story.ts';
@@ -69,11 +70,17 @@ async function give({ output }: Terminal, order: LabOrder): Promise<void> {
 const storyHeartbeat = 0.2;
 
 async function tellStory({ output }: Terminal): Promise<void> {
+  const interrupted = untilInterrupted().then(() => {
+    throw new Exit(exitCodes.refused, 'interrupted: everything was stopped, nothing is kept');
+  });
+  // While the lab starts nobody waits for it yet.
+  interrupted.catch(() => undefined);
   const folder = await mkdtemp(join(tmpdir(), 'mk-story-'));
   try {
     const lab = await Lab.start({ folder, cacheFolder: resolve('.cache'), heartbeat: storyHeartbeat });
     const say = (line: string) => void output.out(`${line}\n`);
-    const { checkCount } = await playStory(lab, say).finally(() => lab.stop());
+    const story = Promise.race([playStory(lab, say), interrupted]);
+    const { checkCount } = await story.finally(() => lab.stop());
     await output.out('\nThe journals, offline: chains, signatures, and every decision decided again\n');
     for (const { node, options } of lab.nodes.values()) await verifyJournal(output, node, options.folder);
     await output.out(`\nAll of it held: ${checkCount + lab.nodes.size} checks.\n`);

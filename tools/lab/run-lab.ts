@@ -10,6 +10,7 @@ import type { Terminal } from '../cli/terminal.ts';
 import { Exit, exitCodes } from '../program.ts';
 import { serveControl } from './control.ts';
 import { Desk } from './desk.ts';
+import { untilInterrupted } from './interrupt.ts';
 import { Lab, labTag as tag } from './lab.ts';
 import { Narrator } from './narrator.ts';
 import { Operator } from './operator.ts';
@@ -60,12 +61,6 @@ async function isAnswered(): Promise<boolean> {
       resolved(true);
     });
     socket.once('error', () => resolved(false));
-  });
-}
-
-function untilInterrupted(): Promise<void> {
-  return new Promise((ended) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => ended());
   });
 }
 
