@@ -108,9 +108,34 @@ async function toGoInService(
   const owner = resource.lastOwner?.node;
   if (resource.phase === 'in-service' && owner !== context.options.node) return { replicas };
   if ((node ?? owner) !== context.options.node) return { replicas };
-  const records = Object.values(replicas).flatMap(({ epoch, promised }) => [epoch, promised]);
-  const epoch = 1 + Math.max(highestEpoch(resource), ...records);
+  const epoch = epochToAskFor(resource, replicas, context.options.node);
   return { replicas, promises: { epoch, answers: await collectPromises(context, resource, epoch) } };
+}
+
+/**
+ * One above all that is known; but what was promised to this node already, and not used, is asked for again: else
+ * each attempt while a node is missing would leave its promises in every journal.
+ */
+function epochToAskFor(
+  resource: ResourceState,
+  replicas: Readonly<Record<string, ReplicaFact>>,
+  self: NodeName,
+): number {
+  const records = Object.entries(replicas);
+  const highest = Math.max(
+    highestEpoch(resource),
+    ...records.flatMap(([, { epoch, promised }]) => [epoch, promised]),
+  );
+  const isOwn = (node: string) => {
+    const given = resource.promises[node];
+    return given?.epoch === highest && given.candidate === self;
+  };
+  const givers = [
+    ...Object.entries(resource.promises).flatMap(([node, { epoch }]) => (epoch === highest ? [node] : [])),
+    ...records.flatMap(([node, { promised }]) => (promised === highest ? [node] : [])),
+  ];
+  const isServed = resource.epoch === highest || records.some(([, { epoch }]) => epoch === highest);
+  return !isServed && givers.length > 0 && givers.every(isOwn) ? highest : 1 + highest;
 }
 
 export async function inspectHere(

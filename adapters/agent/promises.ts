@@ -116,7 +116,10 @@ export async function givePromise(
     const code = error instanceof OrderRefused ? error.code : 'engine-gone';
     return refused(code, outOfSync, highest());
   }
-  // 3. Journaled, then answered.
+  // 3. Journaled, then answered; asked once more, it is in the journal already.
+  const given = context.state().resources[tag]?.promises[context.options.node];
+  if (given?.epoch === epoch && given.candidate === candidate && given.outOfSync === outOfSync)
+    return { answer: 'promised', outOfSync, highestEpoch: epoch };
   const journaled = await context.submit('promise', { tag, candidate, epoch }, 'policy');
   return journaled.ok
     ? { answer: 'promised', outOfSync, highestEpoch: epoch }

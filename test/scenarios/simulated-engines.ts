@@ -384,6 +384,9 @@ export class EngineYard {
         return ok;
       case 'hand-over':
         return this.#handOver(replica, order.to as NodeName, order.epoch);
+      case 'take-back':
+        if (replica.handedTo?.epoch === order.epoch) replica.handedTo = null;
+        return ok;
       case 'pause':
         return this.#pause(replica, order.peer as NodeName, order.reason);
       case 'resume': {
@@ -446,6 +449,8 @@ export class EngineYard {
   }
 
   #serve(replica: SimulatedReplica, epoch: number, force: boolean) {
+    if (replica.handedTo !== null && !force)
+      throw new OrderRefused('handed-over', `it was handed to ${replica.handedTo.node}`);
     if (!force && (!replica.consistent || !replica.inSync))
       throw new OrderRefused('target-out-of-sync', 'it is out of sync');
     if (epoch < replica.epoch) throw new OrderRefused('stale-epoch', `epoch ${replica.epoch} is known`);
