@@ -37,6 +37,9 @@ export class CommandIntake {
   /** By command id: everybody who waits for its end; a repeated command may come while the first one runs. */
   readonly #waiting = new Map<string, Set<(ended: Ended) => void>>();
 
+  /** Commands about tags that are not known here yet. */
+  readonly #listening = new Set<{ readonly isOver: () => boolean; readonly resolve: () => void }>();
+
   constructor(context: AgentContext, loop: CommandLoop, history: History, views: ViewPublisher) {
     this.#context = context;
     this.#loop = loop;
@@ -66,6 +69,7 @@ export class CommandIntake {
       const parsed = parseCommand(issued);
       if ('refusal' in parsed) return this.#invalid(issued, parsed.refusal);
     }
+    await this.#hearsOf(issued);
     const decider = this.#decider(issued);
     if (decider === this.#context.options.node) return this.#here(issued, timeoutMs);
     // Another node can answer a query too: nobody waits long for one that does not.
@@ -75,6 +79,22 @@ export class CommandIntake {
     } catch (error) {
       return await this.#unreachable(issued, decider, error);
     }
+  }
+
+  /** A tag that is not known here may have been created elsewhere a moment ago: its history is on its way. */
+  async #hearsOf({ command, body }: IssuedCommand): Promise<void> {
+    const { clock, options } = this.#context;
+    const { tag } = body;
+    const isKnown = () => typeof tag !== 'string' || this.#history.state.resources[tag] !== undefined;
+    if (!isOperatorCommand(command) || command === 'create' || isKnown()) return;
+    await new Promise<void>((resolve) => {
+      const wait = { isOver: isKnown, resolve };
+      this.#listening.add(wait);
+      clock.after(options.heartbeatMs, () => {
+        this.#listening.delete(wait);
+        resolve();
+      });
+    });
   }
 
   #decider({ command, body }: IssuedCommand): NodeName {
@@ -263,6 +283,11 @@ export class CommandIntake {
 
   changed({ events }: Change): void {
     for (const event of events) this.#terminal(event);
+    for (const wait of this.#listening) {
+      if (!wait.isOver()) continue;
+      this.#listening.delete(wait);
+      wait.resolve();
+    }
   }
 
   #terminal(event: AnyEvent): void {
