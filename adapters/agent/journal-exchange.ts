@@ -176,8 +176,8 @@ export class JournalExchange {
   }
 
   async #store(events: readonly EventEnvelope[]): Promise<void> {
-    const { ready, early } = this.#causal(events);
     try {
+      const { ready, early } = this.#causal(events);
       const received = ready.length > 0 ? await this.#journal.receive(ready) : undefined;
       for (const { id, message } of received?.rejected ?? []) this.#log.error({ id }, message);
       if (early || (received && received.stored.length + received.duplicates < ready.length))
