@@ -233,17 +233,17 @@ needPrograms({
   'qemu-nbd': 'qemu-utils',
   'qemu-storage-daemon': 'qemu-system-common',
 });
-const directory = mkdtempSync(join(options.directory, 'mk-bench-'));
-try {
-  const { lines, memory } = await compareAll(directory);
-  if (isWanted(resyncName)) lines.push(await compareResync(join(directory, 'resync')));
-  const bounded = isWanted(memoryName)
-    ? await boundedMemory(join(directory, 'memory'), byteCount, Math.max(seconds, 5))
-    : [];
-  const report = { machine: machineLine(), rounds, seconds, lines, memory, boundedMemory: bounded };
-  if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-  else print(report);
-  if (lines.some(isMissed)) process.exitCode = 1;
-} finally {
-  rmSync(directory, { recursive: true, force: true });
-}
+const directory = mkdtempSync(join(options.directory, 'mk-bench-engine-'));
+process.setMaxListeners(0);
+process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
+const { lines, memory } = await compareAll(directory);
+if (isWanted(resyncName)) lines.push(await compareResync(join(directory, 'resync')));
+const bounded = isWanted(memoryName)
+  ? await boundedMemory(join(directory, 'memory'), byteCount, Math.max(seconds, 5))
+  : [];
+const report = { machine: machineLine(), rounds, seconds, lines, memory, boundedMemory: bounded };
+if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+else print(report);
+if (lines.some(isMissed)) process.exitCode = 1;

@@ -14,7 +14,11 @@ export class BenchProcess {
 
   constructor(name: string, program: string, args: readonly string[]) {
     this.name = name;
-    this.#child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.#child = child;
+    const kill = () => child.kill('SIGKILL');
+    process.once('exit', kill);
+    child.once('exit', () => process.off('exit', kill));
     this.#child.once('error', (error) => {
       this.#failure = error;
     });
