@@ -40,9 +40,7 @@ describe('a partition', { timeout: 90_000 }, () => {
       await cluster.until(node, 't1', 'a split brain', ({ state }) => state === 'split-brain', 30_000);
     for (const node of ['eve', 'adam'])
       await cluster.eventually(`${node} has it in its history`, async () =>
-        expect(await cluster.history(node, 't1')).toEqual(
-          expect.arrayContaining(['takeover.conflicted', 'split-brain.detected']),
-        ),
+        expect(await cluster.history(node, 't1')).toContain('split-brain.detected'),
       );
     expect(await cluster.refusalOf('eve', 'switchover', { tag: 't1', node: 'adam' })).toBe('split-brain');
     const after = await Promise.all(cluster.nodes.map((node) => readImage(node.image('t1'))));
