@@ -180,6 +180,15 @@ export function reigns(resource: ResourceState, node: NodeName): boolean {
   return resource.reigns.some((reign) => reign.node === node);
 }
 
+/** Of those that split the one that gives up what it wrote, where an operator has said so (rule 12). */
+export function victimAmong(
+  resource: ResourceState,
+  reigns: ReadonlyArray<{ readonly node: NodeName }>,
+): NodeName | undefined {
+  const victimOf = (node: NodeName) => resource.replicas[node]?.victimOf;
+  return reigns.find(({ node }) => reigns.some((other) => victimOf(node) === other.node))?.node;
+}
+
 /** Of two resources of one tag (rule 1) the one that the node has a replica of. */
 export function asSeenBy(resource: ResourceState, node: NodeName): ResourceState {
   return resource.rivals.find(({ replicas }) => replicas[node] !== undefined) ?? resource;

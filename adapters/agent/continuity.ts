@@ -43,6 +43,9 @@ export class Continuity {
       const resource = this.#context.state().resources[tag];
       if (resource && this.#serves(tag, watched.epoch)) watched.knownMs = nowMs;
       if (nowMs - watched.knownMs <= silenceMs(options) && liveness.listensSince <= watched.knownMs) continue;
+      // Nobody else can take over what has one replica only.
+      const isAlone = resource !== undefined && replicaNodes(resource).length === 1;
+      if (isAlone) continue;
       if (!resource || liveness.listensSince > watched.knownMs || this.#mayBeLostTo(resource, nowMs))
         this.#watched.delete(tag);
     }

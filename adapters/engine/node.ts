@@ -449,16 +449,26 @@ export class Node {
 
   /** Ends when the target has recorded it, or at once while it is away: then it hears of it when it comes back. */
   pause(peer: Peer, reason: string, done: Done): void {
+    if (peer.pausing !== null && peer.pauseReason === reason) {
+      peer.pausing.push(done);
+      return;
+    }
     if (peer.pauseReason !== null) {
       done(new Refused('already-paused', `the mirror to ${peer.node} is paused: ${peer.pauseReason}`));
       return;
     }
     peer.pauseReason = reason;
     peer.isResumeDue = false;
+    peer.pausing = [done];
+    const paused: Done = (error) => {
+      const waiting = peer.pausing ?? [];
+      peer.pausing = null;
+      for (const waiter of waiting) waiter(error);
+    };
     this.replica.observe({ type: 'paused', peer: peer.node, reason }, same, (error) => {
       const mirror = this.#source?.mirrors.get(peer.node);
-      if (error !== null || mirror === undefined || peer.theirs?.role !== 'target') done(error);
-      else mirror.pause(reason, done);
+      if (error !== null || mirror === undefined || peer.theirs?.role !== 'target') paused(error);
+      else mirror.pause(reason, paused);
     });
   }
 

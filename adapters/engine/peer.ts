@@ -1,4 +1,5 @@
 import type { NodeName } from '../../domain/vocabulary.ts';
+import type { Done } from '../block/block-device.ts';
 import type { Link } from '../link/link.ts';
 import type { StatePayload } from '../link/protocol.ts';
 import { ReceivedLogs } from './bitmaps.ts';
@@ -10,6 +11,8 @@ export class Peer {
   settings: PeerSettings;
   /** Why an operator has paused the mirror to it, when this node is the source. */
   pauseReason: string | null;
+  /** Who waits for the pause that is under way, or null. */
+  pausing: Done[] | null = null;
   /** An operator has resumed it; it may not have heard that yet. */
   isResumeDue = false;
   /** What was reported about it and still holds. */

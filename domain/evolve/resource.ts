@@ -1,5 +1,5 @@
 import type { EventType, Reign } from '../events.ts';
-import type { ResourceState } from '../state.ts';
+import { type ResourceState, victimAmong } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
 import { inSyncAgain, interrupt, onMirror, setData } from './mirrors.ts';
 import { mirrorOf, replicaOf } from './newborn.ts';
@@ -213,6 +213,8 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     replica.knowsOutOfSync = true;
   },
   'takeover.conflicted': (resource, { id, data }) => {
+    // Told by one that had not heard of the resolution.
+    if (victimAmong(resource, data.reigns) !== undefined) return;
     endTransitions(resource);
     resource.entering = null;
     reignTogether(resource, data.reigns);
@@ -220,6 +222,8 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     setPhase(resource, 'conflicted', id);
   },
   'split-brain.detected': (resource, { id, data }) => {
+    // Told by one that had not heard of the resolution.
+    if (victimAmong(resource, data.reigns) !== undefined) return;
     endTransitions(resource);
     resource.entering = null;
     reignTogether(resource, data.reigns);

@@ -1,6 +1,6 @@
 import type { CommandOf } from '../commands.ts';
 import { refuse } from '../refusals.ts';
-import { reigns } from '../state.ts';
+import { reigns, victimAmong } from '../state.ts';
 import type { Rule } from './question.ts';
 
 export const splitBrain: Rule<CommandOf<'resolve-split-brain'>> = ({ resource, command }) => {
@@ -29,8 +29,7 @@ export const supersededSelf: Rule = ({ resource, facts }) =>
 
 /** What an operator has resolved is none any more, though the engines differ until the victim is resynced. */
 export const unresolved: Rule<CommandOf<'split-brain-seen'>> = ({ resource, command }) => {
-  const nodes = command.reigns.map(({ node }) => node);
-  const victim = nodes.find((node) => nodes.some((other) => resource.replicas[node]?.victimOf === other));
+  const victim = victimAmong(resource, command.reigns);
   return victim === undefined
     ? undefined
     : refuse('no-split-brain', `${victim} gives up what it wrote`, {

@@ -75,6 +75,13 @@ describe('rule 12: two takeovers that had not seen each other', () => {
     });
   });
 
+  it('are over once they were resolved, though the other side tells of the split only then', () => {
+    const lostThen = { text: 'adam', writes: null, bytes: null, since: null };
+    const resolved = past('split-brain.resolved', { victim: adam, survivor: eve, lost: lostThen });
+    const { state } = given(...apart, eveWrote, adamWrote, split, resolved, split, conflict);
+    expect(state.resources[tag]).toMatchObject({ phase: 'in-service', reigns: [{ node: eve, epoch: 1 }] });
+  });
+
   it('are a split brain where both wrote, and the machine refuses all but its resolution', () => {
     expect(settle([...apart, eveWrote, adamWrote, conflict], eve).types()).toEqual(['split-brain.detected']);
     const world = given(...apart, eveWrote, adamWrote, conflict, split);

@@ -206,6 +206,16 @@ describe('roles', () => {
     expect(await lastResync(adam, eve)).toMatchObject({ kind: 'partial', bytes: region });
   });
 
+  it('pause, asked for twice at once: both replies come when the target has recorded it', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
+    const pause = { order: 'pause', peer: 'eve', reason: 'backup' } as const;
+    const replies = [adam.order(pause), adam.order(pause)];
+    for (const reply of replies) {
+      expect(await reply).toMatchObject({ ok: true });
+      expect(eve.replica).toMatchObject({ paused: 'backup', inSync: false });
+    }
+  });
+
   it('rule 7: a promise is refused while the source is heard, and then binds', async () => {
     const [adam, eve, mia] = await lab.mirror({ adam: 'sync', eve: 'sync', mia: 'sync' }, { volumeBytes });
     const early = await eve.order({ order: 'promise', epoch: 2, to: 'mia' });
