@@ -238,8 +238,9 @@ export class Agent {
   #renewIfOutPromised(mine: Replica): void {
     const { nowMs } = this.#ports.world;
     const words = this.#freshWords();
+    const isRefused = this.#status?.peers.some(({ refusal }) => refusal === 'stale-epoch') === true;
     const isOutPromised =
-      words.some(([, { replica }]) => (replica?.promised ?? 0) > mine.epoch) &&
+      (isRefused || words.some(([, { replica }]) => (replica?.promised ?? 0) > mine.epoch)) &&
       !words.some(([, { replica }]) => replica?.serving === true);
     this.#outPromisedSinceMs = isOutPromised ? (this.#outPromisedSinceMs ?? nowMs) : null;
     if (this.#outPromisedSinceMs === null || nowMs - this.#outPromisedSinceMs < 3 * this.#lostMs) return;

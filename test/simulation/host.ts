@@ -62,6 +62,7 @@ export class Host {
   #running: Running | null = null;
   #agent: Agent | null = null;
   #isCreated = false;
+  #agentSinceMs = 0;
   #orderNumber = 0;
   #record: { readonly version: number; readonly value: ReplicaRecord | null } = { version: -1, value: null };
 
@@ -74,6 +75,11 @@ export class Host {
 
   get agent(): Agent | null {
     return this.#agent;
+  }
+
+  /** An agent has been there for a while: what its engine has concluded alone is past. */
+  get isWatched(): boolean {
+    return this.#agent !== null && this.#around.world.nowMs - this.#agentSinceMs > 2_000;
   }
 
   get process(): SimulatedProcess | null {
@@ -112,6 +118,7 @@ export class Host {
     if (!this.isUp || this.#agent !== null) return;
     const { world, bus, plan } = this.#around;
     this.#note('agent starts');
+    this.#agentSinceMs = world.nowMs;
     this.#agent = new Agent(this.node, plan.nodes, plan.timing, {
       world,
       bus,

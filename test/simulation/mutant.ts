@@ -4,13 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * A safety rule of the product, broken on purpose in a copy of its source: the text to find (exactly once) and what
- * to put there. The copy is compiled in a folder of its own, so the product needs no switch for it.
+ * A safety rule of the product, broken on purpose in a copy of its source: the texts to find (each exactly once) and
+ * what to put there. The copy is compiled in a folder of its own, so the product needs no switch for it.
  */
 export interface Mutation {
   readonly name: string;
   /** What the mutant does wrong. */
   readonly rule: string;
+  readonly changes: readonly Change[];
+}
+
+export interface Change {
   readonly file: string;
   readonly find: string;
   readonly put: string;
@@ -28,7 +32,7 @@ export function tryMutation(root: string, mutation: Mutation, from: number, seed
   const copy = mkdtempSync(join(tmpdir(), 'mutant-'));
   try {
     copySource(root, copy);
-    mutate(copy, mutation);
+    for (const change of mutation.changes) mutate(copy, mutation.name, change);
     compile(root, copy);
     const main = join(copy, 'dist/test/simulation/main.js');
     const run = spawnSync(process.execPath, [main, '--seeds', `${from}`, `${seedCount}`, '--until-failure'], {
@@ -51,7 +55,7 @@ function copySource(root: string, copy: string): void {
   writeFileSync(join(copy, 'tsconfig.json'), JSON.stringify(include === undefined ? tsconfig : changed));
 }
 
-function mutate(copy: string, { name, file, find, put }: Mutation): void {
+function mutate(copy: string, name: string, { file, find, put }: Change): void {
   const path = join(copy, file);
   const text = readFileSync(path, 'utf8');
   const parts = text.split(find);

@@ -8,42 +8,57 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'acknowledge-before-target',
     rule: 'a write is acknowledged without waiting for the sync target (2.2)',
-    file: 'adapters/engine/mirror-stream.ts',
-    find: 'if (isWaitedFor) operation.waiting += 1;',
-    put: '',
+    changes: [
+      { file: 'adapters/engine/mirror-stream.ts', find: 'if (isWaitedFor) operation.waiting += 1;', put: '' },
+    ],
   },
   {
     name: 'clear-too-early',
     rule: 'regions are cleared before the target has them on stable storage (2.6)',
-    file: 'adapters/engine/clearing.ts',
-    find: `mirror.stream.barrier(volume, (ok) => {
+    changes: [
+      {
+        file: 'adapters/engine/clearing.ts',
+        find: `mirror.stream.barrier(volume, (ok) => {
               if (!ok) holding.delete(mirror);
               next(null);
             });`,
-    put: 'next(null);',
+        put: 'next(null);',
+      },
+    ],
   },
   {
     name: 'skip-inconsistent',
     rule: 'a target does not record that it is inconsistent before the first copy (I6)',
-    file: 'adapters/engine/target.ts',
-    find: 'isCopied ? resyncTargetStarted(record, start.mark) : recordOutOfSync(record)',
-    put: 'recordOutOfSync(record)',
+    changes: [
+      {
+        file: 'adapters/engine/target.ts',
+        find: 'isCopied ? resyncTargetStarted(record, start.mark) : recordOutOfSync(record)',
+        put: 'recordOutOfSync(record)',
+      },
+      {
+        file: 'adapters/engine/target.ts',
+        find: 'const { consistent } = this.#replica.record;',
+        put: 'const consistent = false;',
+      },
+    ],
   },
   {
     name: 'ignore-overlap',
     rule: 'overlapping writes in flight are not serialised (2.4)',
-    file: 'adapters/engine/range-lock.ts',
-    find: 'range.blockers += 1;',
-    put: '',
+    changes: [{ file: 'adapters/engine/range-lock.ts', find: 'range.blockers += 1;', put: '' }],
   },
   {
     name: 'acknowledge-alone-too-early',
     rule: 'the source acknowledges alone before "out of sync" is durable beside its replica (2.3)',
-    file: 'adapters/engine/mirror.ts',
-    find: '(next) => replica.observe(observation, (record) => losePeer(record, node), next),',
-    put: `(next) => {
+    changes: [
+      {
+        file: 'adapters/engine/mirror.ts',
+        find: '(next) => replica.observe(observation, (record) => losePeer(record, node), next),',
+        put: `(next) => {
         replica.observe(observation, (record) => losePeer(record, node), ignore);
         next(null);
       },`,
+      },
+    ],
   },
 ];

@@ -77,6 +77,14 @@ export class Onlooker {
     if (unfit !== null) this.#fail(`I2: ${host.node} serves although it is ${unfit}`);
   }
 
+  /** Without an agent the engine's own links decide who is lost (REQUIREMENTS 1). */
+  pushed(host: Host, message: object): void {
+    if (host.isWatched || !('type' in message) || message.type !== 'peer-out-of-sync') return;
+    if ('because' in message && message.because === 'lost' && 'peer' in message) {
+      this.#excuse(host.node, String(message.peer), 'lost');
+    }
+  }
+
   /** A reign begins: what its source's image shows must be what the history promises (I1, I6, I13). */
   served(host: Host, exports: readonly Export[]): Reign {
     const isForced = this.#forced.has(host.node);
@@ -198,7 +206,7 @@ export class Onlooker {
 
   #acknowledged(reign: Reign, host: Host, write: Write, isDurable: boolean): void {
     this.look();
-    const { holders, without } = this.#holders(host, write.issuedStep);
+    const { holders, without } = this.#holders(reign, host, write.issuedStep);
     reign.acknowledged(write, this.#world.steps, holders, isDurable);
     for (const peer of without) {
       if (this.#has(reign, peer, write)) continue;
@@ -210,7 +218,7 @@ export class Onlooker {
 
   #flushed(reign: Reign, host: Host, issuedStep: number): void {
     this.look();
-    const { holders } = this.#holders(host, issuedStep);
+    const { holders } = this.#holders(reign, host, issuedStep);
     const covered = reign.flushed(issuedStep, holders);
     for (const node of holders) for (const write of covered) this.#checkStable(reign, node, write);
   }
@@ -219,12 +227,14 @@ export class Onlooker {
    * REQUIREMENTS 2.3: the source and the `sync` targets that its durable record does not call out of sync hold what
    * is acknowledged; it goes on without those that the record does call so.
    */
-  #holders(host: Host, sinceStep: number): { holders: NodeName[]; without: NodeName[] } {
+  #holders(reign: Reign, host: Host, sinceStep: number): { holders: NodeName[]; without: NodeName[] } {
     const holders = [host.node];
     const without: NodeName[] = [];
     for (const peer of this.#plan.nodes) {
       if (peer === host.node) continue;
       const isSync = this.#plan.modes.get(pairKey(host.node, peer)) === 'sync';
+      // It serves or follows a later reign: what it had when it acknowledged cannot be seen any more.
+      if ((this.#host(peer).record?.epoch ?? 0) > reign.epoch) continue;
       if (!this.#countsOn(host, peer)) without.push(peer);
       else if (isSync && this.#areInSync(host, peer) && this.#host(peer).powerFailedStep < sinceStep)
         holders.push(peer);

@@ -165,25 +165,33 @@ export class Operator {
       if (!descends(stays, host)) this.#giveUp(host, stays);
       host.agent?.order({ order: 'leave-service', abandon: true });
     }
-    const isOutranked = leave.some((host) => standing(host) >= standing(stays));
-    if (!isOutranked) return;
-    stays.agent?.order({ order: 'leave-service', abandon: true }, () => this.#serveByForce(stays));
+    if (leave.some((host) => standing(host) >= standing(stays))) this.#renew(stays);
   }
 
-  #splits(): { readonly source: Host; readonly victim: Host }[] {
+  /** Whoever has served, followed or promised a higher epoch follows this one only in a new reign. */
+  #renew(host: Host): void {
+    host.agent?.order({ order: 'leave-service', abandon: true }, () => this.#serveByForce(host));
+  }
+
+  #splits(): { readonly source: Host; readonly victim: Host; readonly isOutranked: boolean }[] {
     return this.#serving().flatMap((source) =>
       (source.agent?.status?.peers ?? [])
         .filter(({ status, refusal }) => status === 'split-brain' || refusal === 'split-brain')
-        .flatMap(({ peer }) => {
+        .flatMap(({ peer, refusal }) => {
+          const isOutranked = refusal === 'stale-epoch';
           const victim = this.#hosts.find(({ node }) => node === peer);
-          return victim === undefined ? [] : [{ source, victim }];
+          return victim === undefined ? [] : [{ source, victim, isOutranked }];
         }),
     );
   }
 
   #resolveSplitBrain(): void {
-    for (const { source, victim } of this.#splits()) {
+    for (const { source, victim, isOutranked } of this.#splits()) {
       this.#giveUp(victim, source);
+      if (isOutranked) {
+        this.#renew(source);
+        return;
+      }
       source.agent?.order({ order: 'resync', peer: victim.node, kind: 'partial', force: true });
     }
   }

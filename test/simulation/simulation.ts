@@ -77,7 +77,10 @@ class Run {
         asking: (host: Host, order: Parameters<Onlooker['asking']>[1]) => this.#onlooker.asking(host, order),
         answered: (...answer: Parameters<Onlooker['answered']>) => this.#onlooker.answered(...answer),
         powerFailed: (host: Host) => this.#onlooker.powerFailed(host),
-        pushed: (host: Host, message: object) => world.note(host.node, `pushes ${JSON.stringify(message)}`),
+        pushed: (host: Host, message: object) => {
+          world.note(host.node, `pushes ${JSON.stringify(message)}`);
+          this.#onlooker.pushed(host, message);
+        },
       },
     };
     this.#profile = profile;
