@@ -177,6 +177,9 @@ export class Mirror {
     // Nobody waits for a resync: one that is slow and gets on is left alone, or it would begin again for ever.
     const isStuck = isLate && !required && nowMs - this.stream.lastAckMs > writeTimeoutMs;
     if (isHanging || isStuck) link.drop();
+    // A bitmap that could not be written may be writable again (FAULTS 15); the peer does not say so by itself.
+    const isRefusedByDisk = phase === 'refused' && this.state.refusal === 'device-failed';
+    if (isRefusedByDisk && nowMs - sinceMs > writeTimeoutMs) this.consider();
     if (!required || isLive || phase === 'starting' || nowMs - sinceMs < lostAfterMs(this.#reign)) return;
     const isSilent = nowMs - (link.lastHeardMs ?? 0) > lostAfterMs(this.#reign);
     if (link.established) this.#askToRecord('disconnected');

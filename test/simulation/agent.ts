@@ -245,7 +245,8 @@ export class Agent {
     this.#outPromisedSinceMs = isOutPromised ? (this.#outPromisedSinceMs ?? nowMs) : null;
     if (this.#outPromisedSinceMs === null || nowMs - this.#outPromisedSinceMs < 3 * this.#lostMs) return;
     this.#outPromisedSinceMs = null;
-    this.order({ order: 'leave-service' });
+    // What is in flight may wait for the one that will never answer this reign.
+    this.order({ order: 'leave-service', abandon: true });
   }
 
   #follow(mine: Replica, source: { readonly node: NodeName; readonly epoch: number }): void {

@@ -26,6 +26,7 @@ export class Reign {
   isGivenUp = false;
   acknowledgedCount = 0;
   readonly #knowledge: Map<string, Knowledge>;
+  readonly #sent = new Map<string, Knowledge>();
   /** Acknowledgements that did not wait for that node since it was last in sync. */
   readonly #missedBy = new Map<string, number>();
   #undurable: Write[] = [];
@@ -83,8 +84,22 @@ export class Reign {
     return this.#missedBy.get(node) ?? 0;
   }
 
+  /** All that the source may show now is on its way to the target, and will be there when that one is in sync. */
+  sentAll(target: string): void {
+    const { cached, durable } = this.knowledgeOf(this.source);
+    const sent = { cached: cached.clone(), durable: durable.clone(), hasLostPower: false };
+    this.#sent.set(target, sent);
+  }
+
+  /** A target that writes do not wait for is in sync: it has what was sent before it was asked to say so. */
+  hasAllSent(target: string): void {
+    this.#knowledge.set(target, this.#sent.get(target) ?? this.knowledgeOf(target));
+    this.#sent.delete(target);
+    this.#missedBy.delete(target);
+  }
+
   issued(write: Write): void {
-    for (const { cached, durable } of this.#knowledge.values()) {
+    for (const { cached, durable } of [...this.#knowledge.values(), ...this.#sent.values()]) {
       cached.mayShow(write);
       durable.mayShow(write);
     }

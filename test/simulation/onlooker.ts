@@ -14,7 +14,7 @@ import type { World } from './world.ts';
 export class Violation extends Error {}
 
 /** Why a source may acknowledge without a target that has not recorded itself out of sync. */
-type Excuse = 'lost' | 'without' | 'paused';
+type Excuse = 'lost' | 'without' | 'paused' | 'elsewhere';
 
 /**
  * The onlooker sees all disks and all acknowledgements at once, and says at once when an invariant is broken. What it
@@ -100,7 +100,7 @@ export class Onlooker {
     for (const peer of this.#plan.nodes) {
       const isSameLine = before !== undefined && this.#lineage.get(peer) === before;
       // A former source that still serves goes on writing to whoever follows it.
-      if (isSameLine && this.#live.get(NodeName.parse(before.source)) !== before) inherited.add(peer);
+      if (isSameLine && !this.#isLive(before)) inherited.add(peer);
       if (peer !== host.node) knowledge.set(peer, copyOf(isSameLine ? before.knowledgeOf(peer) : own));
     }
     const reign = new Reign(epoch, host.node, knowledge, before ?? null, inherited);
@@ -242,6 +242,10 @@ export class Onlooker {
     return { holders, without };
   }
 
+  #isLive(reign: Reign | undefined): boolean {
+    return [...this.#live.values()].some((live) => live === reign);
+  }
+
   #countsOn(source: Host, target: NodeName): boolean {
     return source.record?.generation.peers[target]?.outOfSync === false;
   }
@@ -256,6 +260,13 @@ export class Onlooker {
     const isAsync = this.#plan.modes.get(pairKey(source.node, target.node)) === 'async';
     if (isAsync && reign.missedBy(target.node) <= this.#plan.asyncLimit) return;
     const theirs = target.record;
+    // It has recorded itself out of sync, and has been brought to the state of another reign since.
+    const line = this.#lineage.get(target.node);
+    const isElsewhere = line !== reign && (this.#isLive(line) || reign.childOf(line ?? reign) === null);
+    if (line !== undefined && isElsewhere) {
+      this.#excuse(source.node, target.node, 'elsewhere');
+      return;
+    }
     if (theirs === null || !theirs.inSync || theirs.paused !== null) return;
     if (source.agent === null || this.#excuses.has(`${source.node}>${target.node}`)) return;
     this.#fail(
@@ -330,8 +341,7 @@ export class Onlooker {
       this.#counted.set(key, isCounted);
       if (isCounted) {
         this.#checkNotOverwritten(reign, peer);
-        reign.inSync(peer);
-        this.#lineage.set(peer, reign);
+        reign.sentAll(peer);
       }
     }
     const isInSync = this.#areInSync(host, peer);
@@ -339,7 +349,9 @@ export class Onlooker {
     this.#inSync.set(key, isInSync);
     if (!isInSync) return;
     this.#excuses.delete(key);
+    this.#lineage.set(peer, reign);
     if (this.#plan.modes.get(pairKey(host.node, peer)) === 'sync') reign.inSync(peer);
+    else reign.hasAllSent(peer);
     this.#world.note('onlooker', `${peer} is in sync with ${reign.name}`);
   }
 

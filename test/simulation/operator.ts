@@ -192,6 +192,7 @@ export class Operator {
         this.#renew(source);
         return;
       }
+      if (replicaOf(victim)?.paused !== null) source.agent?.order({ order: 'resume', peer: victim.node });
       source.agent?.order({ order: 'resync', peer: victim.node, kind: 'partial', force: true });
     }
   }
