@@ -107,7 +107,7 @@ describe('disks that fail (FAULTS 15, 27, 31)', () => {
       );
     }
     await adam.until('an empty queue', () => adam.peer(eve).queuedWrites === 0);
-    expect(eve.image().equals(adam.image())).toBe(true);
+    await eve.until('equal images', () => eve.image().equals(adam.image()));
   });
 });
 
