@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Cluster, Loopback, megabyte } from './cluster.ts';
 import { Workload } from './workload.ts';
@@ -82,13 +83,14 @@ describe('a half-dead node is not a lost node (FAULTS 35)', { timeout: 60_000 },
     eve.freeze();
     await cluster.untilServing('adam', 't1', 'adam');
     expect(await workload.verifyDevice(await cluster.deviceOf('adam', 't1'))).toEqual([]);
-    const atTakeover = workload.acknowledged;
+    const atTakeover = readFileSync(cluster.node('adam').image('t1'));
     const later = workload.fork(1_000_000);
     await later.writeRange(await cluster.openDevice('adam', 't1'), 0, 49);
 
     eve.thaw();
     await running.ended;
-    expect(workload.acknowledged).toBe(atTakeover);
+    // What adam had written and answered before it took over may still be acknowledged: that is on its copy.
+    expect(workload.verify(atTakeover)).toEqual([]);
     await cluster.untilInSync('adam', 't1', 'adam', ['eve']);
     expect(later.verify(await cluster.sameImages('t1'))).toEqual([]);
     await cluster.verifyJournals();
