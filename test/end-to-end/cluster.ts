@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, vi } from 'vitest';
-import type { Mode } from '../../domain/vocabulary.ts';
+import { type Mode, regionSize } from '../../domain/vocabulary.ts';
 import type { StatusMirror } from '../../projections/status.ts';
 import { type NatsServer, startNatsServer } from '../../tools/nats-server.ts';
 import type { Reply, Status } from './local-client.ts';
@@ -76,6 +76,10 @@ interface Mirrors {
   readonly source: string;
   readonly targets: Readonly<Record<string, Mode>>;
   readonly byteSize?: number;
+  /** Names of the volumes, each with `byteSize`; one `data` by default. */
+  readonly volumes?: readonly string[];
+  /** Modes of the pairs of a target with other targets. */
+  readonly pairs?: Readonly<Record<string, Readonly<Record<string, Mode>>>>;
 }
 
 /** A cluster of real processes in a folder of its own. It is gone when the test is. */
@@ -171,17 +175,29 @@ export class Cluster<S extends Site = Loopback> {
     return reply.refusal.code;
   }
 
-  /** Creates and extends a resource with one sparse volume per node, and waits until all targets are in sync. */
-  async mirror(tag: string, { source, targets, byteSize = 16 * megabyte }: Mirrors): Promise<void> {
-    for (const name of [source, ...Object.keys(targets)]) {
-      await writeFile(this.node(name).image(tag), '');
-      await truncate(this.node(name).image(tag), byteSize);
+  /** Sparse images for a replica of a resource on a node, as a command names them. */
+  async volumesOn(
+    name: string,
+    tag: string,
+    { byteSize = 16 * megabyte, volumes = ['data'] }: { byteSize?: number; volumes?: readonly string[] },
+  ): Promise<{ name: string; path: string }[]> {
+    const named = volumes.map((volume) => ({ name: volume, path: this.node(name).image(tag, volume) }));
+    for (const { path } of named) {
+      await writeFile(path, '');
+      await truncate(path, byteSize);
     }
-    const volumes = (name: string) => [{ name: 'data', path: this.node(name).image(tag) }];
-    const allowAsync = Object.values(targets).includes('async');
-    await this.order(source, 'create', { tag, node: source, volumes: volumes(source), allowAsync });
-    for (const [node, mode] of Object.entries(targets))
-      await this.order(source, 'extend', { tag, node, volumes: volumes(node), mode });
+    return named;
+  }
+
+  /** Creates and extends a resource with sparse volumes on each node, and waits until all targets are in sync. */
+  async mirror(tag: string, { source, targets, pairs = {}, ...shape }: Mirrors): Promise<void> {
+    const modes = [...Object.values(targets), ...Object.values(pairs).flatMap((each) => Object.values(each))];
+    const volumes = await this.volumesOn(source, tag, shape);
+    await this.order(source, 'create', { tag, node: source, volumes, allowAsync: modes.includes('async') });
+    for (const [node, mode] of Object.entries(targets)) {
+      const there = await this.volumesOn(node, tag, shape);
+      await this.order(source, 'extend', { tag, node, volumes: there, mode, pair: pairs[node] ?? {} });
+    }
     await this.untilInSync(source, tag, source, Object.keys(targets));
   }
 
@@ -192,21 +208,37 @@ export class Cluster<S extends Site = Loopback> {
     });
   }
 
-  /** Regions that are marked in the intent logs of a node, for all its peers. */
-  async dirtyRegions(node: string, tag: string): Promise<number> {
+  /** Regions that are marked in the intent logs of a node, for all its peers or for one. */
+  async dirtyRegions(node: string, tag: string, peer?: string): Promise<number> {
     const { bitmaps, refusal } = await this.ask(node, 'bitmap-examine', { tag, node }, 2000);
     if (!bitmaps) throw new Error(`${node}: ${refusal?.message}`);
-    return bitmaps.flatMap(({ volumes }) => volumes).reduce((sum, { dirtyRegions }) => sum + dirtyRegions, 0);
+    return bitmaps
+      .filter((each) => peer === undefined || each.peer === peer)
+      .flatMap(({ volumes }) => volumes)
+      .reduce((sum, { dirtyRegions }) => sum + dirtyRegions, 0);
+  }
+
+  /** What the intent logs of both sides of a pair allow a resync between them to copy at most. */
+  async dirtyBytes(one: string, other: string, tag: string): Promise<number> {
+    const counts = await Promise.all([
+      this.dirtyRegions(one, tag, other),
+      this.dirtyRegions(other, tag, one),
+    ]);
+    return regionSize * counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** The images of all nodes have the same bytes; returns them. */
-  async sameImages(tag: string, names = this.nodes.map(({ name }) => name)): Promise<Buffer> {
+  async sameImages(
+    tag: string,
+    names = this.nodes.map(({ name }) => name),
+    volume = 'data',
+  ): Promise<Buffer> {
     const [first = Buffer.alloc(0), ...others] = await Promise.all(
-      names.map((name) => readImage(this.node(name).image(tag))),
+      names.map((name) => readImage(this.node(name).image(tag, volume))),
     );
     for (const [index, other] of others.entries())
       if (!first.equals(other))
-        throw new Error(await this.account(`${names[0]} and ${names[index + 1]} differ`));
+        throw new Error(await this.account(`${volume} of ${names[0]} and ${names[index + 1]} differ`));
     return first;
   }
 
@@ -285,16 +317,17 @@ export class Cluster<S extends Site = Loopback> {
   }
 
   /** A client of the device of the node that serves. */
-  async openDevice(node: string, tag: string): Promise<NbdClient> {
-    const client = await NbdClient.connect(await this.deviceOf(node, tag));
+  async openDevice(node: string, tag: string, volume = 'data'): Promise<NbdClient> {
+    const client = await NbdClient.connect(await this.deviceOf(node, tag, volume));
     onTestFinished(() => client.close());
     return client;
   }
 
-  async deviceOf(node: string, tag: string): Promise<string> {
+  async deviceOf(node: string, tag: string, volume = 'data'): Promise<string> {
     const { device } = await this.status(node, tag);
-    if (!device[0]) throw new Error(await this.account(`no device of ${tag} at ${node}`));
-    return device[0].uri;
+    const found = device.find((each) => each.volume === volume);
+    if (!found) throw new Error(await this.account(`no device of ${tag} at ${node}`));
+    return found.uri;
   }
 
   /** Types of the events of a resource, in order, as a node has them. */

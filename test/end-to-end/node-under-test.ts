@@ -47,8 +47,8 @@ export class NodeUnderTest {
     return processesBelow(join(this.dir, 'e'));
   }
 
-  image(tag: string): string {
-    return join(this.#options.folder, `${tag}.img`);
+  image(tag: string, volume = 'data'): string {
+    return join(this.#options.folder, volume === 'data' ? `${tag}.img` : `${tag}-${volume}.img`);
   }
 
   /** Starts the agent; resolves when it says that it is ready. */
