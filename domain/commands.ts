@@ -83,6 +83,8 @@ const policyCommands = {
   promise: onResource.extend({ candidate: NodeName, epoch: Epoch }),
   /** The node to which a switchover handed the resource goes on with step 5. */
   'take-handover': onResource,
+  /** Ends a command whose switchover or takeover was overtaken by another's reign (I11). */
+  'settle-command': onResource.extend({ settles: z.string() }),
   /** A returning last owner (rule 9), or a node that may serve again after `out-of-service`. */
   return: onResource,
   /** Two that serve compare what they wrote, and the loser of an undivided past leaves (rule 12). */
@@ -108,6 +110,7 @@ const observations = {
   'switchover-stopped': onResource.extend({ step: z.int().min(1).max(7), why: z.string() }),
   'handed-over': onResource.extend({ to: NodeName, epoch: Epoch }),
   served: onResource.extend({ epoch: Epoch, device: Device }),
+  /** The engine refuses the reign for good; no client has ever been served in it. */
   'serve-failed': onResource.extend({ epoch: Epoch, why: z.string() }),
   /** This node finds itself superseded by a takeover that it had not seen. */
   superseded: onResource,

@@ -23,6 +23,7 @@ export type Decision =
 /** Commands whose effect a machine has a say in; the rest is history of nodes and mirrors. */
 const withoutMachine: ReadonlySet<CommandName> = new Set<CommandName>([
   ...observationsOfMirrors,
+  'settle-command',
   'node-joined',
   'node-heard',
   'node-key',

@@ -45,6 +45,8 @@ const LeftBecause = z.enum([
   'switchover',
   'taken-over',
   'local-failure',
+  /** Its engine refused a reign that had begun: nothing was served in it. */
+  'never-served',
   'cannot-tell',
   'conflict-settled',
 ]);

@@ -1,6 +1,7 @@
 import { produce } from 'immer';
 import type { AnyEvent, DomainEvent, EventType } from './events.ts';
 import { clusterRecipes } from './evolve/cluster.ts';
+import { noteOvertaken, openCommands } from './evolve/overtaken.ts';
 import type { NodeRecipe, ResourceRecipe } from './evolve/recipe.ts';
 import { resourceRecipes } from './evolve/resource.ts';
 import type { ClusterState, ResourceState } from './state.ts';
@@ -42,7 +43,10 @@ export function apply(state: ClusterState, event: AnyEvent): void {
   // What was deleted stays so, unless somebody took over who did not know.
   const isOver = resource.phase === 'deleted' && event.type !== 'resource.entered-service';
   if (!recipe || isOver) return;
-  recipe(rivalOf(resource, event) ?? resource, event, state);
+  const its = rivalOf(resource, event) ?? resource;
+  const open = openCommands(its);
+  recipe(its, event, state);
+  noteOvertaken(state, its, event, open);
   if (!leavesVersion.has(event.type)) resource.version = event.id;
 }
 

@@ -19,6 +19,7 @@ import {
   takeHandover,
 } from './outcomes/service.ts';
 import { changeSettings } from './outcomes/settings.ts';
+import { settleCommand } from './outcomes/settle-command.ts';
 import { createResource, deleteResource, extend, unextend } from './outcomes/shape.ts';
 import {
   confirmationTimedOut,
@@ -55,6 +56,7 @@ const outcomes: { readonly [C in CommandName]?: Outcome<C> } = {
   'switchover-stopped': switchoverStopped,
   served,
   'serve-failed': serveFailed,
+  'settle-command': settleCommand,
   superseded,
   'local-failure': localFailure,
   'local-recovery-ended': localRecoveryEnded,

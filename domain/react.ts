@@ -68,6 +68,8 @@ export type Intent =
     }
   | { readonly do: 'recover'; readonly tag: Tag; readonly what: string }
   | { readonly do: 'propose'; readonly tag: Tag; readonly command: 'take-handover' | 'failover' | 'return' }
+  /** Say how a command ended that was overtaken (I11). */
+  | { readonly do: 'settle'; readonly tag: Tag; readonly command: string }
   /** No replica here any more: stop the engine and forget its metadata. */
   | { readonly do: 'close'; readonly tag: Tag };
 
@@ -105,6 +107,7 @@ export function standing(state: ClusterState, known: ResourceState | undefined, 
     ...role(resource, self),
     ...mirrors(resource, self),
     ...transition(state, resource, self),
+    ...settled(resource, self),
   ];
 }
 
@@ -189,13 +192,11 @@ function transition(state: ClusterState, resource: ResourceState, self: NodeName
       return lostSource(state, resource) ? failover(state, resource, self) : recovery(resource, self);
     case 'out-of-service': {
       const why = resource.left?.why;
-      if (
-        resource.lastOwner?.node === self &&
-        (why === 'cannot-tell' || resource.replicas[self]?.dataCorrupt)
-      ) {
-        return [{ do: 'propose', tag, command: 'return' }];
-      }
-      return why === 'local-failure' ? failover(state, resource, self) : recovery(resource, self);
+      const comesBack =
+        why === 'cannot-tell' || why === 'never-served' || resource.replicas[self]?.dataCorrupt;
+      if (resource.lastOwner?.node === self && comesBack) return [{ do: 'propose', tag, command: 'return' }];
+      const moves = why === 'local-failure' || (why === 'never-served' && isLastOwnerLost(state, resource));
+      return moves ? failover(state, resource, self) : recovery(resource, self);
     }
     case 'blocked':
     case 'split-brain':
@@ -204,6 +205,12 @@ function transition(state: ClusterState, resource: ResourceState, self: NodeName
     default:
       return phase satisfies never;
   }
+}
+
+function settled({ tag, unsettled }: ResourceState, self: NodeName): Intent[] {
+  return Object.entries(unsettled).flatMap(([command, owner]): Intent[] =>
+    owner === self ? [{ do: 'settle', tag, command }] : [],
+  );
 }
 
 function failover(state: ClusterState, resource: ResourceState, self: NodeName): Intent[] {
@@ -240,6 +247,10 @@ function recovery(resource: ResourceState, self: NodeName): Intent[] {
 function lostSource(state: ClusterState, resource: ResourceState): boolean {
   const source = sourceOf(resource);
   return source !== null && state.nodes[source]?.alive === false;
+}
+
+function isLastOwnerLost(state: ClusterState, { lastOwner }: ResourceState): boolean {
+  return lastOwner !== null && state.nodes[lastOwner.node]?.alive === false;
 }
 
 /** The best target that the history holds for eligible and alive; the rules check it again against the facts. */

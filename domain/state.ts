@@ -68,7 +68,16 @@ export interface ResourceState {
   /** By node: what its device was reached at, in the reign with that epoch. */
   devices: Record<string, { epoch: number; uris: DeviceUris }>;
   /** A reign that began and whose device does not answer yet: what is to be said when it does. */
-  entering: { epoch: number; why: EnteredBecause; from: NodeName | null; command: string | null } | null;
+  entering: {
+    epoch: number;
+    why: EnteredBecause;
+    from: NodeName | null;
+    /** The reign that this one follows. */
+    after: Reign | null;
+    /** The event that began it. */
+    because: string;
+    command: string | null;
+  } | null;
   replicas: Record<string, ReplicaState>;
   /** By target; the source is the only reign, or the last one. */
   mirrors: Record<string, MirrorState>;
@@ -82,6 +91,8 @@ export interface ResourceState {
     command: string | null;
   } | null;
   blocked: { code: string; text: string; candidate: NodeName | null } | null;
+  /** Commands whose switchover or takeover another reign has overtaken: whose node has to end each of them (I11). */
+  unsettled: Record<string, NodeName>;
   /** By node: the highest epoch that it promised, and to whom (rule 7). */
   promises: Record<string, { candidate: NodeName; epoch: number; outOfSync: boolean }>;
   /** Two `create`s of one tag that had not seen each other (rule 1): the others, whole. */

@@ -87,7 +87,7 @@ export type LiveMirror = Partial<
 
 export const status: Projection<null> = {
   name: 'status',
-  version: 1,
+  version: 2,
   initial: () => null,
   remembers: {},
   views: (_, state, scope) =>

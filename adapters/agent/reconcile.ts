@@ -1,13 +1,35 @@
 import { type Intent, standing } from '../../domain/react.ts';
 import { type ResourceState, replicaNodes } from '../../domain/state.ts';
 import type { NodeName, Tag } from '../../domain/vocabulary.ts';
-import type { EngineStatus } from '../engine/control-protocol.ts';
+import type { EngineStatus, OrderRefusal } from '../engine/control-protocol.ts';
 import { type AgentContext, isDurable } from './context.ts';
 import { Continuity } from './continuity.ts';
 import { OrderRefused } from './ports.ts';
 import { collectPromisesForTakeover } from './promises.ts';
 
 const recoveryTriesMax = 3;
+
+/** What an engine that refuses to serve will not take back by itself: its own record contradicts (rule 13). */
+const refusalsForGood: ReadonlySet<string> = new Set([
+  'stale-epoch',
+  'handed-over',
+  'target-out-of-sync',
+  'target-inconsistent',
+  'target-paused',
+  'target-resyncing',
+  'split-brain',
+  'unrelated-data',
+] satisfies OrderRefusal[]);
+
+async function refusalForGood(ordered: Promise<unknown>): Promise<OrderRefused | undefined> {
+  try {
+    await ordered;
+    return undefined;
+  } catch (error) {
+    if (error instanceof OrderRefused && refusalsForGood.has(error.code)) return error;
+    throw error;
+  }
+}
 
 /**
  * Carries out what the state asks of this node. One resource at a time, in the order of the intents, each as often
@@ -187,6 +209,9 @@ export class Reconciler {
       case 'propose':
         await this.#context.submit(intent.command, { tag }, 'policy');
         return false;
+      case 'settle':
+        await this.#context.submit('settle-command', { tag, settles: intent.command }, 'policy');
+        return false;
       case 'close':
         await engines.order(tag, { order: 'stop' }).catch(() => undefined);
         await engines.remove(tag);
@@ -263,12 +288,20 @@ export class Reconciler {
     if (handed) await engines.order(tag, { order: 'take-back', epoch: handed.epoch });
     // The survivor of a conflict goes on at a new epoch, which the others can follow: clients come back to new exports.
     if (status.replica.serving) await this.#leave(tag, this.#isServedElsewhere(tag));
-    await engines.order(tag, {
+    const order = {
       order: 'serve',
       epoch,
       force: resource.entering?.why === 'forced' || this.#hasVictim(resource),
       without: this.#absent(resource),
-    });
+    } as const;
+    const refusal = await refusalForGood(engines.order(tag, order));
+    if (refusal) {
+      // An engine that had served in this reign is repaired in place (rule 15): somebody may have written.
+      const hasServed = status.replica.role === 'source' && status.replica.epoch === epoch;
+      if (hasServed) throw refusal;
+      const why = `${refusal.code}: ${refusal.message}`;
+      return isDurable(await this.#context.submit('serve-failed', { tag, epoch, why }, 'engine'));
+    }
     this.#continuity.stands(tag, epoch);
     await engines.order(tag, { order: 'flags', lastOwner: true, dataCorrupt: false });
     await this.#served(tag, epoch, await engines.status(tag));

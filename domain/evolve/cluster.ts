@@ -85,6 +85,11 @@ export function setSetting(
   state.settings[scopeKey(scope, key as never)] = value;
 }
 
+function known(state: ClusterState, tag: string | null): ResourceState[] {
+  const resource = tag === null ? undefined : state.resources[tag];
+  return resource ? [resource, ...resource.rivals] : [];
+}
+
 export function endCommand(
   state: ClusterState,
   event: Of<'command.completed'> | Of<'command.failed'> | Of<'command.refused'>,
@@ -92,5 +97,6 @@ export function endCommand(
 ): void {
   // An id that was used for another command stays that one's.
   if (event.type === 'command.refused' && event.data.code === 'command-id-reused') return;
+  for (const resource of known(state, event.resource)) delete resource.unsettled[event.data.commandId];
   state.commands[event.data.commandId] = { digest: event.data.digest, outcome, tag: event.resource };
 }

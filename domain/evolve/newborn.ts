@@ -36,6 +36,7 @@ export function created(event: Of<'resource.created'>): ResourceState {
     takeover: null,
     confirmation: null,
     blocked: null,
+    unsettled: {},
     promises: {},
     rivals: [],
     conflictJournaled: false,

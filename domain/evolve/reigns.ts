@@ -26,6 +26,8 @@ export function enterService(resource: ResourceState, event: Of<'resource.entere
     epoch,
     why,
     from: why === 'switchover' || why === 'failover' ? (known?.node ?? null) : null,
+    after: after && { ...after },
+    because: event.id,
     command:
       (why === 'switchover'
         ? resource.switchover?.command
@@ -83,6 +85,7 @@ export function leaveService(resource: ResourceState, event: Of<'resource.left-s
   }
   resource.reigns = remaining;
   if (remaining.length > 1) return;
+  if (why === 'never-served') undoReign(resource, node, event);
   resource.entering = null;
   resource.left = { why, handedTo };
   for (const mirror of Object.values(resource.mirrors)) stopResync(mirror);
@@ -92,6 +95,19 @@ export function leaveService(resource: ResourceState, event: Of<'resource.left-s
   }
   endTransitions(resource);
   setPhase(resource, 'out-of-service', event.id);
+}
+
+/** Nothing was served in it: what stood before it stands again, but for the node that could not serve. */
+function undoReign(resource: ResourceState, node: NodeName, event: Of<'resource.left-service'>): void {
+  const { entering } = resource;
+  if (entering === null) return;
+  if (entering.after !== null && resource.replicas[entering.after.node])
+    resource.lastOwner = { ...entering.after };
+  for (const replica of Object.values(resource.replicas)) {
+    if (replica.node !== node && replica.because === entering.because)
+      setData(resource, replica.node, 'up-to-date', event);
+  }
+  setData(resource, node, 'outdated', event);
 }
 
 /** Exactly one of several reigns goes on. */

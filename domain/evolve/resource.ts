@@ -25,11 +25,13 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
       if (mirror) mirror.fullResyncOrdered = data.fullSync;
     }
   },
-  'resource.unextended': (resource, { data }) => {
+  'resource.unextended': (resource, { data, node }) => {
     if (resource.reigns.some(({ node }) => node === data.node)) return;
     delete resource.replicas[data.node];
     delete resource.mirrors[data.node];
     delete resource.promises[data.node];
+    for (const [command, owner] of Object.entries(resource.unsettled))
+      if (owner === data.node) resource.unsettled[command] = node;
     for (const { source, target } of Object.values(resource.mirrors))
       if (source === data.node) delete resource.mirrors[target];
   },

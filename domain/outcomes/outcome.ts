@@ -1,5 +1,6 @@
 import type { CommandName, CommandOf } from '../commands.ts';
 import { type EnteredBecause, event, type NewEvent } from '../events.ts';
+import { openCommands } from '../evolve/overtaken.ts';
 import type { Facts } from '../facts.ts';
 import type { ClusterState, ResourceState } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
@@ -50,8 +51,8 @@ export function failedCommand(
 }
 
 /**
- * What was under way ends here: each accepted command has exactly one terminal event (I11). The takeover of another
- * node is its own to end: what is known of it here may be old.
+ * What was under way ends here. Each accepted command has exactly one terminal event (I11): this node ends its own, and
+ * what it overtakes of another's that one ends itself (evolve/overtaken.ts), as what is known of it here may be old.
  */
 export function abandoned(
   state: ClusterState,
@@ -59,12 +60,8 @@ export function abandoned(
   self: NodeName,
   why: string,
 ): NewEvent[] {
-  const { tag, switchover, takeover, confirmation, entering, left, reigns } = resource;
-  const own = [
-    takeover?.candidate === self ? takeover.command : null,
-    confirmation?.candidate === self ? confirmation.command : null,
-    reigns.some(({ node }) => node === self) ? (entering?.command ?? null) : null,
-  ];
+  const { tag, switchover, left } = resource;
+  const own = openCommands(resource).flatMap(([command, owner]) => (owner === self ? [command] : []));
   const step = left?.handedTo ? 5 : 2;
   const failedSwitchover =
     switchover === null
@@ -77,9 +74,5 @@ export function abandoned(
             switchover.command,
           ),
         ];
-  const commands = new Set([switchover?.command ?? null, ...own]);
-  return [
-    ...failedSwitchover,
-    ...[...commands].flatMap((command) => failedCommand(state, command, resource, why)),
-  ];
+  return [...failedSwitchover, ...own.flatMap((command) => failedCommand(state, command, resource, why))];
 }

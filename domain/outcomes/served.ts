@@ -53,14 +53,18 @@ export function asyncLoss(
   return { text: `unknown, at most ${limit} writes`, writes: limit, bytes: null, since: null };
 }
 
+/** What was handed over to it goes back to whoever handed it over, with its word that it has not started (rule 6). */
 export const serveFailed: Outcome<'serve-failed'> = ({ state, resource, command, facts }) => {
-  const left = event('resource.left-service', resource.tag, {
-    node: facts.self,
-    epoch: command.epoch,
-    why: 'local-failure',
-    handedTo: null,
-  });
   const { entering } = resource;
+  const { self } = facts;
+  const follows = entering?.after != null && entering.after.node !== self;
+  const handedTo = follows && entering.why === 'switchover' ? { node: self, epoch: command.epoch } : null;
+  const left = event('resource.left-service', resource.tag, {
+    node: self,
+    epoch: command.epoch,
+    why: follows ? 'never-served' : 'local-failure',
+    handedTo,
+  });
   if (!entering) return [left];
   const plan =
     entering.why === 'switchover' && entering.from !== null
@@ -68,10 +72,10 @@ export const serveFailed: Outcome<'serve-failed'> = ({ state, resource, command,
           event(
             'switchover.failed',
             resource.tag,
-            { from: entering.from, to: facts.self, epoch: command.epoch, step: 6, why: command.why },
+            { from: entering.from, to: self, epoch: command.epoch, step: 6, why: command.why },
             entering.command,
           ),
         ]
       : [];
-  return [left, ...plan, ...failedCommand(state, entering.command, resource, command.why)];
+  return [...plan, ...failedCommand(state, entering.command, resource, command.why), left];
 };

@@ -3,7 +3,7 @@ import { event, type NewEvent } from '../events.ts';
 import type { Facts } from '../facts.ts';
 import { type ResourceState, sourceOf } from '../state.ts';
 import type { Mode, NodeName } from '../vocabulary.ts';
-import { completed, type Outcome } from './outcome.ts';
+import { abandoned, completed, type Outcome } from './outcome.ts';
 
 export function createResource(command: CommandOf<'create'>, facts: Facts): NewEvent[] {
   const { tag, node, content, fstype, mount, bitmap, allowAsync, priority, srl, size } = command;
@@ -74,9 +74,10 @@ export const unextend: Outcome<'unextend'> = ({ resource, command }) => [
 ];
 
 /** Of two creations (rule 1) the one goes whose node decides. */
-export const deleteResource: Outcome<'delete'> = ({ resource, command, facts }) => {
+export const deleteResource: Outcome<'delete'> = ({ state, resource, command, facts }) => {
   const rival = resource.rivals.find(({ replicas }) => replicas[facts.self]);
   return [
+    ...abandoned(state, rival ?? resource, facts.self, `${resource.tag} was deleted`),
     event('resource.deleted', resource.tag, { created: rival?.id ?? resource.id }),
     completed(command, resource),
   ];

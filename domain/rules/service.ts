@@ -81,7 +81,7 @@ function promisesRefused(resource: ResourceState, node: NodeName, facts: Facts):
 
 export function orderlyLeft(resource: ResourceState): boolean {
   return (
-    resource.left === null || resource.left.why === 'out-of-service' || resource.left.why === 'local-failure'
+    resource.left === null || ['out-of-service', 'local-failure', 'never-served'].includes(resource.left.why)
   );
 }
 
@@ -175,5 +175,13 @@ export const switchingFromSelf: Rule = ({ resource, facts }) =>
   resource.switchover?.from === facts.self && reigns(resource, facts.self)
     ? undefined
     : refuse('stale-command', `${facts.self} is not handing over ${resource.tag}`, {
+        because: [resource.because],
+      });
+
+/** Exactly one node ends an overtaken command (I11). */
+export const owesSettling: Rule<CommandOf<'settle-command'>> = ({ resource, command, facts }) =>
+  resource.unsettled[command.settles] === facts.self
+    ? undefined
+    : refuse('stale-command', `${command.settles} is not ${facts.self}'s to end`, {
         because: [resource.because],
       });

@@ -14,9 +14,9 @@ export const failoverSource: Rule<CommandOf<'failover'>> = ({ resource, facts })
   if (resource.phase === 'switching-over' && resource.left !== null) return phaseRefusal(resource);
   if (resource.phase === 'out-of-service' || resource.phase === 'blocked') {
     const owner = resource.lastOwner?.node;
-    const left = resource.left?.why;
-    if (resource.phase === 'out-of-service' && left !== 'local-failure' && left !== 'cannot-tell')
-      return phaseRefusal(resource);
+    const left = resource.left?.why ?? '';
+    const moves = ['local-failure', 'never-served', 'cannot-tell'].includes(left);
+    if (resource.phase === 'out-of-service' && !moves) return phaseRefusal(resource);
     if (owner === undefined || isLost(facts, owner) || left === 'local-failure') return undefined;
     return resource.blocked?.code === 'local-recovery-failed'
       ? undefined

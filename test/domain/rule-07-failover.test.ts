@@ -200,17 +200,27 @@ describe('rule 7: the new source', () => {
     expect(sync.events()[0]?.data).toMatchObject({ lost: eve, loss: null });
   });
 
-  it('whose engine cannot serve leaves service, and the next one takes over', () => {
+  it('whose engine cannot serve ends its command, leaves service, and the next one takes over', () => {
     const then = given(...taken).when(command('serve-failed', { epoch: 2, why: 'EIO' }), both);
-    expect(then.types()).toEqual(['resource.left-service', 'command.failed']);
-    const left = past('resource.left-service', {
-      node: adam,
-      epoch: 2,
-      why: 'local-failure',
-      handedTo: null,
-    });
+    expect(then.types()).toEqual(['command.failed', 'resource.left-service']);
+    const left = past(
+      'resource.left-service',
+      { node: adam, epoch: 2, why: 'never-served', handedTo: null },
+      { node: adam },
+    );
     const { state } = given(...taken, left);
     expect(violations(state)).toEqual([]);
+    const resource = state.resources[tag];
+    expect(resource).toMatchObject({ phase: 'out-of-service', lastOwner: { node: eve, epoch: 1 } });
+    expect([adam, sophocles].map((node) => resource?.replicas[node]?.data)).toEqual([
+      'outdated',
+      'up-to-date',
+    ]);
+    const next = given(...taken, left).when(
+      command('failover', { actor: { id: sophocles, via: 'policy', verified: true } }),
+      facts({ self: sophocles, reachable: [adam, sophocles] }),
+    );
+    expect(next.events()[0]?.data).toMatchObject({ lost: eve, candidate: sophocles });
   });
 
   it('answers only for its own reign', () => {

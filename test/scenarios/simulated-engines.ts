@@ -62,6 +62,8 @@ export class EngineYard {
   reaches: (a: NodeName, b: NodeName) => boolean = () => true;
   /** Resyncs stand still while this is set: scenarios look at what is refused meanwhile. */
   holdResyncs = false;
+  /** An engine that refuses one kind of order. */
+  refuses: { node: NodeName; order: string; code: string } | null = null;
   /** Called around each order; what it throws is what becomes of the order. */
   onOrder: (node: NodeName, order: string, when: 'before' | 'after') => void = () => {};
   #generations = 0;
@@ -327,6 +329,8 @@ export class EngineYard {
       order: async (order) => {
         if (!replica.running) throw new OrderRefused('engine-gone', 'the engine is gone');
         this.onOrder(replica.node, order.order, 'before');
+        if (this.refuses?.node === replica.node && this.refuses.order === order.order)
+          throw new OrderRefused(this.refuses.code, `${replica.node} cannot ${order.order}`);
         const answer = this.#carryOut(replica, order);
         this.onOrder(replica.node, order.order, 'after');
         return answer;

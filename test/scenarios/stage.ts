@@ -39,6 +39,8 @@ const unheard: ReadonlySet<string> = new Set(['resync.progressed', 'node.joined'
  *     kill-engine NODE                  its engine ends
  *     crash NODE at EVENT               … when its journal has the next event of that type
  *     crash NODE before|after ORDER     … around its engine's next order of that name
+ *     refuse NODE ORDER CODE            its engine refuses every such order from now on
+ *     accept NODE                       … and no more
  *     cut NODE NODE | isolate NODE | heal
  *     hold resyncs | release resyncs
  *     bus down | bus up
@@ -89,6 +91,12 @@ export class Stage {
         if (args[1] === 'before' || args[1] === 'after')
           world.crashOnOrder(NodeName.parse(args[0]), args[2] ?? '', args[1]);
         else world.crashAt(NodeName.parse(args[0]), args[2] ?? '');
+        return [];
+      case 'refuse':
+        world.yard.refuses = { node: NodeName.parse(args[0]), order: args[1] ?? '', code: args[2] ?? '' };
+        return [];
+      case 'accept':
+        world.yard.refuses = null;
         return [];
       case 'cut':
         world.cut(NodeName.parse(args[0]), NodeName.parse(args[1]));

@@ -206,10 +206,20 @@ export class World {
     return [...this.nodes.values()].filter(({ agent }) => agent !== null).map(({ name }) => name);
   }
 
-  /** Violated invariants, at every running node. */
+  /** Violated invariants, at every running node; and commands that ended twice (I11), in all logs. */
   violations(): string[] {
-    return [...this.nodes.values()].flatMap(({ name, agent }) =>
+    const ofStates = [...this.nodes.values()].flatMap(({ name, agent }) =>
       agent ? violations(agent.history.state).map((text) => `${name}: ${text}`) : [],
+    );
+    return [...ofStates, ...this.#endedTwice()];
+  }
+
+  #endedTwice(): string[] {
+    const ended = this.events.flatMap(({ type, data }) =>
+      /\.command\.(completed|failed)\./.test(type) ? [String(data['commandId'])] : [],
+    );
+    return [...new Set(ended.filter((id, index) => ended.indexOf(id) !== index))].map(
+      (id) => `command ${id} ended more than once`,
     );
   }
 
