@@ -315,6 +315,18 @@ export function resolveSplitBrain<R extends ReplicaGenerations>(replica: R, give
   };
 }
 
+/**
+ * An operator who has a replica overwritten gives up what it held at that moment (`ordered`). What it got from
+ * elsewhere since, nobody has given up (rule 12): only this replica's own generations may have come in between.
+ */
+export function isStillGivenUp(
+  { generation: { current, history } }: ReplicaGenerations,
+  ordered: Generation | null,
+  now: Generation | null,
+): boolean {
+  return now === ordered || now === current || (now !== null && history.includes(now));
+}
+
 function withPeer<R extends ReplicaGenerations>(replica: R, peer: NodeName, known: PeerGenerations): R {
   const peers = { ...replica.generation.peers, [peer]: known };
   return { ...replica, generation: { ...replica.generation, peers } };

@@ -141,6 +141,7 @@ export class MirrorResync implements CopyTarget {
       (error) => {
         if (error !== null || !this.#isCurrent('finishing', number)) return;
         this.#state.required = true;
+        this.#state.isKnown = true;
         // 6. It takes over our generations when all that was sent before is on its stable storage.
         const { inSync, generation } = replica.record;
         const logs = [...peers()].filter((other) => other !== node);

@@ -50,7 +50,8 @@ export class MirrorStream {
     if (!isLive && !required) return;
     if (isLive && this.#isLeftToCopy(operation)) return;
     const { mode } = this.#peer.settings;
-    const isWaitedFor = required && mode !== 'async';
+    // I4: what an asynchronous peer may lack is only of a reign that it knows; else it gave way, and nobody had asked.
+    const isWaitedFor = required && (mode !== 'async' || !this.#state.isKnown);
     if (isWaitedFor) operation.waiting += 1;
     const waiter = isWaitedFor ? operation : null;
     const byteCount = operation.payload?.length ?? 0;

@@ -1,5 +1,6 @@
 import {
   generationConfirmed,
+  isStillGivenUp,
   losePeer,
   needsGeneration,
   type ResyncKind,
@@ -27,6 +28,13 @@ import type { Volume } from './volume.ts';
 
 type Because = Extract<Observation, { type: 'peer-out-of-sync' }>['because'];
 
+/** A resync that an operator wants, of the generation at which the peer stood then. */
+interface Ordered {
+  readonly kind: ResyncKind;
+  readonly forced: boolean;
+  readonly of: Generation | null;
+}
+
 /**
  * The source's side of one mirror: whether its peer may be copied to, and what becomes of the writes that wait for
  * it when it is gone (REQUIREMENTS 2.3).
@@ -42,7 +50,7 @@ export class Mirror {
   readonly #reign: Reign;
   /** Of what was last asked of the peer: answers to anything older are void. */
   #number = 0;
-  #ordered: { readonly kind: ResyncKind; readonly forced: boolean } | null = null;
+  #ordered: Ordered | null = null;
   /** Who waits for the peer to be declared out of sync, while that is under way. */
   #declaring: Done[] | null = null;
   /** Who waits for the peer to record that it is paused. */
@@ -140,8 +148,9 @@ export class Mirror {
 
   /** Starts a resync, over what the generations say when `forced`. */
   order(kind: ResyncKind, forced: boolean): void {
+    const of = this.peer.theirs?.record.current ?? null;
     if (this.state.isLive || this.state.phase === 'starting') this.peer.link.drop();
-    this.#ordered = { kind, forced };
+    this.#ordered = { kind, forced, of };
     this.consider();
   }
 
@@ -201,11 +210,19 @@ export class Mirror {
       this.state.enter('paused');
     } else if (pauseReason !== null) {
       this.pause(pauseReason, ignore);
-    } else if (this.#ordered?.forced === true) {
+    } else if (this.#isStillOrdered(theirs) && this.#ordered?.forced === true) {
       this.#start(this.#ordered.kind, 'ordered', true);
     } else {
       this.#follow(compareGenerations(replica.generationRecord(peer, true), theirs.record));
     }
+  }
+
+  /** An order is void once the peer has got other data than those that it was given for: the generations decide. */
+  #isStillOrdered(theirs: StatePayload): boolean {
+    const ordered = this.#ordered;
+    if (ordered === null) return false;
+    if (!isStillGivenUp(this.#reign.replica.record, ordered.of, theirs.record.current)) this.#ordered = null;
+    return this.#ordered !== null;
   }
 
   #follow(verdict: Verdict): void {

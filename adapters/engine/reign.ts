@@ -44,6 +44,8 @@ export class MirrorState {
    * itself out of sync, or is lost, and that is durable here as well.
    */
   required: boolean;
+  /** The peer has followed this reign to the end of a resync: it knows that there may be writes that it lacks. */
+  isKnown = false;
   refusal: OrderRefusal | null = null;
   /** Per volume, the regions that the peer does not have, while a resync runs. */
   behind: readonly Bitmap[] = [];

@@ -31,7 +31,9 @@ export class StateExchange {
     this.#isDue = true;
     this.#soon(() => {
       this.#isDue = false;
-      for (const peer of this.#node.peers.values()) this.#tell(peer);
+      for (const peer of this.#node.peers.values()) {
+        if (this.#tell(peer) && peer.theirs !== null) this.#compareAgain(peer, peer.theirs);
+      }
     });
   }
 
@@ -42,6 +44,13 @@ export class StateExchange {
     peer.theirs = theirs;
     this.#meet(peer, theirs);
     return true;
+  }
+
+  /** What this side has become may make a split of what was none (I4): the peer has no reason to say anything again. */
+  #compareAgain(peer: Peer, theirs: StatePayload): void {
+    this.#meet(peer, theirs);
+    const mirror = this.#node.source?.mirrors.get(peer.node);
+    if (mirror?.state.phase === 'refused') mirror.consider();
   }
 
   /** Whatever their roles: two that have split say so, both, as often as they meet (I4). */
@@ -59,8 +68,9 @@ export class StateExchange {
     else replica.observe({ type: 'epoch-conflict', peer: peer.node, epoch }, same, ignore);
   }
 
-  #tell(peer: Peer): void {
-    if (!peer.link.established) return;
+  /** False: there is nothing new to say. */
+  #tell(peer: Peer): boolean {
+    if (!peer.link.established) return false;
     const { replica, source } = this.#node;
     const { role, promised, volumes, paused, lastOwner, handedTo, epoch } = replica.record;
     const state: StatePayload = {
@@ -73,8 +83,9 @@ export class StateExchange {
       record: replica.generationRecord(peer.node, source !== null),
     };
     const text = JSON.stringify(state);
-    if (this.#told.get(peer.node) === text) return;
+    if (this.#told.get(peer.node) === text) return false;
     this.#told.set(peer.node, text);
     sendJson(peer.link, 'state', epoch, 0, state);
+    return true;
   }
 }

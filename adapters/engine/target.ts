@@ -316,6 +316,9 @@ export class Target implements Applied {
     if (epoch === record.promised && record.promisedTo !== null && record.promisedTo !== peer.node) {
       return 'stale-epoch';
     }
+    // Two sources with one epoch are a conflict: who is followed already is not left for the other one.
+    const following = this.#following;
+    if (following !== null && following.peer !== peer && epoch <= following.epoch) return 'stale-epoch';
     if (record.paused !== null) return 'target-paused';
     if (forced) return null;
     if (peer.theirs === null) return 'target-unreachable';

@@ -8,6 +8,7 @@ import {
   forceTakeover,
   generationConfirmed,
   historyMax,
+  isStillGivenUp,
   losePeer,
   markClean,
   markDirty,
@@ -200,5 +201,15 @@ describe('what an operator does', () => {
     const kept = resolveSplitBrain(mine, g(3));
     expect(verdict(kept, theirs)).toEqual({ verdict: 'resync', source: 'mine', kind: 'partial', row: 'q' });
     expect(resolveSplitBrain(kept, g(3))).toEqual(kept);
+  });
+
+  it('an order to overwrite speaks of what the other held then, not of what it got elsewhere since', () => {
+    const mine = firstWriteAlone(losePeer(inSync(A), B), g(2));
+    expect(isStillGivenUp(mine, null, null)).toBe(true);
+    expect(isStillGivenUp(mine, g(5), g(5))).toBe(true);
+    expect(isStillGivenUp(mine, null, g(1))).toBe(true);
+    expect(isStillGivenUp(mine, null, g(2))).toBe(true);
+    expect(isStillGivenUp(mine, null, g(5))).toBe(false);
+    expect(isStillGivenUp(mine, g(1), g(5))).toBe(false);
   });
 });

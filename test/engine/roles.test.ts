@@ -93,6 +93,57 @@ describe('roles', () => {
     expect(await lastResync(adam, eve)).toMatchObject({ kind: 'partial', bytes: 2 * region });
   });
 
+  it('I4: a source that becomes split by its own first write says so, though the other one says nothing new', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
+    await quiet(adam, eve);
+    await eve.crash();
+    await adam.ordered({ order: 'peer-lost', peer: 'eve' });
+    await adam.write(0, page(1));
+    await adam.crash();
+    await eve.open({ create: false });
+    await eve.ordered({ order: 'serve', epoch: 2, force: true, without: ['adam'] });
+    await adam.open({ create: false });
+    await adam.ordered({ order: 'become-target', epoch: 2 });
+    await adam.connect(eve);
+    await eve.connect(adam);
+    await eve.until('a refusal', () => eve.peer(adam).refusal === 'target-out-of-sync');
+    await eve.write(region, page(2));
+    await eve.until('split brain', () => eve.peer(adam).refusal === 'split-brain');
+    await eve.until('word of it', () => eve.observations.some(({ type }) => type === 'split-brain'));
+  });
+
+  it('two sources with one epoch: who follows the one is not taken by the other', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
+    const mia = lab.node('mia', { volumeBytes });
+    await mia.open({ isFirst: true });
+    await mia.ordered({ order: 'serve', epoch: 1 });
+    await mia.connect(eve);
+    await eve.connect(mia);
+    await mia.until('a refusal', () => mia.peer(eve).refusal === 'unrelated-data');
+    await mia.ordered({ order: 'resync', peer: 'eve', kind: 'full', force: true });
+    await mia.until('another refusal', () => mia.peer(eve).refusal === 'stale-epoch');
+    await adam.write(0, page(1));
+    expect(adam.peer(eve).status).toBe('fully-operational');
+    expect(eve.image().equals(adam.image())).toBe(true);
+  });
+
+  it('I4: a new reign acknowledges nothing without an asynchronous target that knows nothing of it', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'async' }, { volumeBytes });
+    await quiet(adam, eve);
+    await adam.ordered({ order: 'leave-service' });
+    await eve.crash();
+    await adam.ordered({ order: 'serve', epoch: 2 });
+    let isAcknowledged = false;
+    const write = adam.write(0, page(1)).then(() => {
+      isAcknowledged = true;
+    });
+    await adam.until('the local write', () => adam.image().subarray(0, page(1).length).equals(page(1)));
+    expect(isAcknowledged).toBe(false);
+    await adam.ordered({ order: 'peer-lost', peer: 'eve' });
+    await write;
+    expect(adam.engine.node?.replica.record.generation.peers).toMatchObject({ eve: { moved: true } });
+  });
+
   it('FAULTS 11: both served, one wrote: no split brain, the writer is the source', async () => {
     const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
     await quiet(adam, eve);

@@ -22,6 +22,8 @@ export class Reign {
   readonly parent: Reign | null;
   /** Nodes whose images came from the parent too: what was known of them then goes on. */
   readonly inherited: ReadonlySet<string>;
+  /** Step of the world. */
+  readonly beganStep: number;
   /** An operator has decided that its writes may be lost. */
   isGivenUp = false;
   acknowledgedCount = 0;
@@ -37,7 +39,9 @@ export class Reign {
     knowledge: ReadonlyMap<string, Knowledge>,
     parent: Reign | null = null,
     inherited: ReadonlySet<string> = new Set(),
+    beganStep = 0,
   ) {
+    this.beganStep = beganStep;
     this.inherited = inherited;
     this.epoch = epoch;
     this.source = source;
@@ -94,6 +98,18 @@ export class Reign {
   /** A target that writes do not wait for is in sync: it has what was sent before it was asked to say so. */
   hasAllSent(target: string): void {
     this.#knowledge.set(target, this.#sent.get(target) ?? this.knowledgeOf(target));
+    this.#sent.delete(target);
+    this.#missedBy.delete(target);
+  }
+
+  /** What `sentAll` has noted and is not there yet; null: nothing. */
+  sentTo(target: string): Knowledge | null {
+    return this.#sent.get(target) ?? null;
+  }
+
+  /** The reign was over when the target had it all. */
+  holds(target: string, knowledge: Knowledge): void {
+    this.#knowledge.set(target, knowledge);
     this.#sent.delete(target);
     this.#missedBy.delete(target);
   }

@@ -13,6 +13,13 @@ import type { World } from './world.ts';
 /** An invariant does not hold. */
 export class Violation extends Error {}
 
+/** Everything that this target lacks is on its way, and it may be in sync after the end of the reign. */
+interface Finishing {
+  readonly reign: Reign;
+  /** What it will hold then. */
+  readonly knowledge: Knowledge;
+}
+
 /** Why a source may acknowledge without a target that has not recorded itself out of sync. */
 type Excuse = 'lost' | 'without' | 'paused' | 'elsewhere';
 
@@ -30,6 +37,10 @@ export class Onlooker {
   readonly #lineage = new Map<NodeName, Reign>();
   /** The reigns whose source serves now. */
   readonly #live = new Map<NodeName, Reign>();
+  /** Targets that a source counted on when it died, and which had still to record that they are in sync. */
+  readonly #finishing = new Map<NodeName, Finishing>();
+  /** The step in which a node was seen to get in sync with a source that served. */
+  readonly #syncedStep = new Map<NodeName, number>();
   /** By source > target. */
   readonly #excuses = new Map<string, Excuse>();
   readonly #counted = new Map<string, boolean>();
@@ -103,10 +114,13 @@ export class Onlooker {
       if (isSameLine && !this.#isLive(before)) inherited.add(peer);
       if (peer !== host.node) knowledge.set(peer, copyOf(isSameLine ? before.knowledgeOf(peer) : own));
     }
-    const reign = new Reign(epoch, host.node, knowledge, before ?? null, inherited);
+    const reign = new Reign(epoch, host.node, knowledge, before ?? null, inherited, this.#world.steps);
     this.reigns.push(reign);
     this.#lineage.set(host.node, reign);
     this.#live.set(host.node, reign);
+    for (const [peer, finishing] of this.#finishing) {
+      if (peer === host.node || finishing.reign.source === host.node) this.#finishing.delete(peer);
+    }
     for (const peer of this.#plan.nodes) {
       if (peer !== host.node) this.#startCounting(reign, host, peer);
     }
@@ -117,7 +131,16 @@ export class Onlooker {
   /** Its source does not serve any more. */
   ended(reign: Reign): void {
     const source = NodeName.parse(reign.source);
-    if (this.#live.get(source) === reign) this.#live.delete(source);
+    if (this.#live.get(source) !== reign) return;
+    this.look();
+    this.#live.delete(source);
+    for (const peer of this.#plan.nodes) {
+      const key = `${source}>${peer}`;
+      if (this.#counted.get(key) !== true || this.#inSync.get(key) === true) continue;
+      const isSync = this.#plan.modes.get(pairKey(source, peer)) === 'sync';
+      const knowledge = isSync ? reign.knowledgeOf(source) : reign.sentTo(peer);
+      if (knowledge !== null) this.#finishing.set(peer, { reign, knowledge: copyOf(knowledge) });
+    }
   }
 
   /** An operator has decided that what only this node has may be lost. */
@@ -140,6 +163,7 @@ export class Onlooker {
   }
 
   powerFailed(host: Host): void {
+    this.#finishing.delete(host.node);
     for (const reign of this.reigns) reign.powerFailed(host.node);
   }
 
@@ -149,6 +173,7 @@ export class Onlooker {
       const host = this.#host(node);
       for (const peer of this.#plan.nodes) if (peer !== node) this.#noticeSync(reign, host, peer);
     }
+    for (const [node, finishing] of this.#finishing) this.#noticeFinish(node, finishing);
   }
 
   /** The expensive ones, from time to time. */
@@ -235,9 +260,9 @@ export class Onlooker {
       const isSync = this.#plan.modes.get(pairKey(host.node, peer)) === 'sync';
       // It serves or follows a later reign: what it had when it acknowledged cannot be seen any more.
       if ((this.#host(peer).record?.epoch ?? 0) > reign.epoch) continue;
+      const isHere = this.#areInSync(host, peer) && !this.#isElsewhere(reign, peer);
       if (!this.#countsOn(host, peer)) without.push(peer);
-      else if (isSync && this.#areInSync(host, peer) && this.#host(peer).powerFailedStep < sinceStep)
-        holders.push(peer);
+      else if (isSync && isHere && this.#host(peer).powerFailedStep < sinceStep) holders.push(peer);
     }
     return { holders, without };
   }
@@ -260,10 +285,7 @@ export class Onlooker {
     const isAsync = this.#plan.modes.get(pairKey(source.node, target.node)) === 'async';
     if (isAsync && reign.missedBy(target.node) <= this.#plan.asyncLimit) return;
     const theirs = target.record;
-    // It has recorded itself out of sync, and has been brought to the state of another reign since.
-    const line = this.#lineage.get(target.node);
-    const isElsewhere = line !== reign && (this.#isLive(line) || reign.childOf(line ?? reign) === null);
-    if (line !== undefined && isElsewhere) {
+    if (this.#isElsewhere(reign, target.node)) {
       this.#excuse(source.node, target.node, 'elsewhere');
       return;
     }
@@ -272,6 +294,14 @@ export class Onlooker {
     this.#fail(
       `2.3: ${source.node} acknowledges without ${target.node}, which has not recorded itself out of sync and is not lost`,
     );
+  }
+
+  /** It has recorded itself out of sync, and has been brought to the state of another reign since. */
+  #isElsewhere(reign: Reign, node: NodeName): boolean {
+    const line = this.#lineage.get(node);
+    if (line === undefined || line === reign) return false;
+    const isForked = (this.#syncedStep.get(node) ?? -1) > reign.beganStep;
+    return this.#isLive(line) || isForked || reign.childOf(line) === null;
   }
 
   /** It got the write before the mirror broke. */
@@ -345,14 +375,35 @@ export class Onlooker {
       }
     }
     const isInSync = this.#areInSync(host, peer);
-    if (this.#inSync.get(key) === isInSync) return;
+    if (this.#inSync.get(key) === isInSync || (isInSync && !this.#isOf(reign, host, peer))) return;
     this.#inSync.set(key, isInSync);
     if (!isInSync) return;
     this.#excuses.delete(key);
     this.#lineage.set(peer, reign);
+    this.#syncedStep.set(peer, this.#world.steps);
     if (this.#plan.modes.get(pairKey(host.node, peer)) === 'sync') reign.inSync(peer);
     else reign.hasAllSent(peer);
     this.#world.note('onlooker', `${peer} is in sync with ${reign.name}`);
+  }
+
+  /** What it says of itself as a source, or as the target of another one (even with this epoch), is about that one. */
+  #isOf(reign: Reign, source: Host, target: NodeName): boolean {
+    const { record } = this.#host(target);
+    const ours = source.record?.generation;
+    const theirs = record?.generation.current ?? null;
+    if (record?.epoch !== reign.epoch || theirs === null || ours === undefined) return false;
+    return ours.current === theirs || ours.history.includes(theirs);
+  }
+
+  /** The last message of the resync was on its way, or being made durable, when the source died. */
+  #noticeFinish(peer: NodeName, { reign, knowledge }: Finishing): void {
+    const { record } = this.#host(peer);
+    if (record?.epoch === reign.epoch && !record.inSync) return;
+    this.#finishing.delete(peer);
+    if (!this.#isOf(reign, this.#host(NodeName.parse(reign.source)), peer)) return;
+    this.#lineage.set(peer, reign);
+    reign.holds(peer, knowledge);
+    this.#world.note('onlooker', `${peer} is in sync with ${reign.name}, which is over`);
   }
 
   /** I4 and I7: what another reign acknowledged was not copied over, unless an operator gave it up. */

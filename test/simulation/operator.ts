@@ -7,6 +7,14 @@ import type { World } from './world.ts';
 
 const tickMs = 300;
 
+interface Split {
+  readonly source: Host;
+  readonly victim: Host;
+  /** The victim has promised or followed as high an epoch. */
+  readonly isOutranked: boolean;
+  readonly kind: 'partial' | 'full';
+}
+
 /**
  * The people who run the cluster: they create and extend the resource, command this and that while faults happen,
  * and settle what only people may settle (split brain, a last owner that does not come back).
@@ -173,27 +181,29 @@ export class Operator {
     host.agent?.order({ order: 'leave-service', abandon: true }, () => this.#serveByForce(host));
   }
 
-  #splits(): { readonly source: Host; readonly victim: Host; readonly isOutranked: boolean }[] {
+  /** Mirrors that only a decision about whose data is lost can mend (rules 12 and 13). */
+  #splits(): Split[] {
     return this.#serving().flatMap((source) =>
       (source.agent?.status?.peers ?? [])
-        .filter(({ status, refusal }) => status === 'split-brain' || refusal === 'split-brain')
+        .filter(({ status, refusal }) => status === 'split-brain' || refusal === 'target-inconsistent')
         .flatMap(({ peer, refusal }) => {
           const isOutranked = refusal === 'stale-epoch';
+          const kind = refusal === 'target-inconsistent' ? 'full' : 'partial';
           const victim = this.#hosts.find(({ node }) => node === peer);
-          return victim === undefined ? [] : [{ source, victim, isOutranked }];
+          return victim === undefined ? [] : [{ source, victim, isOutranked, kind }];
         }),
     );
   }
 
   #resolveSplitBrain(): void {
-    for (const { source, victim, isOutranked } of this.#splits()) {
+    for (const { source, victim, isOutranked, kind } of this.#splits()) {
       this.#giveUp(victim, source);
       if (isOutranked) {
         this.#renew(source);
         return;
       }
       if (replicaOf(victim)?.paused !== null) source.agent?.order({ order: 'resume', peer: victim.node });
-      source.agent?.order({ order: 'resync', peer: victim.node, kind: 'partial', force: true });
+      source.agent?.order({ order: 'resync', peer: victim.node, kind, force: true });
     }
   }
 
