@@ -14,6 +14,8 @@ export interface Facts {
   readonly reachable: readonly NodeName[];
   /** By node: which reachable nodes have heard it in that time. A source that anyone hears is not lost. */
   readonly heardBy?: Readonly<Record<string, readonly NodeName[]>>;
+  /** What `lost` meant to the decider (REQUIREMENTS 1): silence of heartbeat × lost-after. */
+  readonly patience?: { readonly heartbeatMs: number; readonly lostAfter: number };
   readonly journalDamaged?: boolean;
   readonly paths?: Readonly<Record<string, PathFact>>;
   /** What holds this node's device (a mount, an open client), in words; null where nothing does. */

@@ -71,7 +71,17 @@ export function settingOf<K extends SettingKey>(
   scope: Scope,
   key: K,
 ): SettingValue<K> | undefined {
-  const { tag, node, peer } = scope;
+  const found = scopeInForce(settings, scope, key);
+  if (found !== undefined) return settings[found] as SettingValue<K>;
+  return (settingDefaults as Partial<{ [P in SettingKey]: unknown }>)[key] as SettingValue<K> | undefined;
+}
+
+/** Under which of the settings' own keys the value in force stands; undefined where nobody set any. */
+export function scopeInForce(
+  settings: Settings,
+  { tag, node, peer }: Scope,
+  key: SettingKey,
+): string | undefined {
   const scopes: Scope[] = [
     { tag, node, peer },
     { tag, node: peer, peer: node },
@@ -82,11 +92,7 @@ export function settingOf<K extends SettingKey>(
     { node },
     {},
   ];
-  for (const candidate of scopes) {
-    const value = settings[scopeKey(candidate, key)];
-    if (value !== undefined) return value as SettingValue<K>;
-  }
-  return (settingDefaults as Partial<{ [P in SettingKey]: unknown }>)[key] as SettingValue<K> | undefined;
+  return scopes.map((scope) => scopeKey(scope, key)).find((name) => settings[name] !== undefined);
 }
 
 /** Rule 14: how long a failover waits to be confirmed, and what happens without; undefined where it does not wait. */

@@ -1,4 +1,5 @@
 import { hash as digest } from 'node:crypto';
+import { causeOf } from '../domain/cause.ts';
 import type { Command } from '../domain/commands.ts';
 import { tagOf } from '../domain/commands.ts';
 import { type Decision, decide } from '../domain/decide.ts';
@@ -58,17 +59,17 @@ export class CommandLoop {
     this.#context = context;
   }
 
-  /** `cause` is the event that brought the command about. Errors: `write-failed`. */
-  execute(command: Command, cause?: string): Promise<Executed> {
+  /** Errors: `write-failed`. */
+  execute(command: Command): Promise<Executed> {
     if (command.dryRun) return this.#plan(command);
     const known = this.#replies.get(command.id);
     if (known?.digest === command.digest) return known.reply;
-    const reply = this.#inTurn(tagOf(command) ?? '', () => this.#execute(command, cause));
+    const reply = this.#inTurn(tagOf(command) ?? '', () => this.#execute(command));
     if (known === undefined) this.#remember(command, reply);
     return reply;
   }
 
-  async #execute(command: Command, cause: string | undefined): Promise<Executed> {
+  async #execute(command: Command): Promise<Executed> {
     const { journal, state, factsFor } = this.#context;
     // 1. What was executed before.
     if (state().commands[command.id]?.digest === command.digest) return await this.#earlierReply(command.id);
@@ -76,6 +77,7 @@ export class CommandLoop {
     const asked = await factsFor(command, state());
     const facts = { ...asked, journalDamaged: journal.damage().length > 0 };
     const decision = this.#isIdTaken(command) ? idTaken(command) : decide(state(), command, facts);
+    const cause = causeOf(state(), command, facts.self) ?? undefined;
     // 3. Durable before anything else.
     if (decision.kind === 'refused') return await this.#refuse(command, facts, cause, decision);
     return { kind: 'accepted', events: await journal.append(drafts(decision.events, command, facts, cause)) };

@@ -59,14 +59,22 @@ export async function gatherFacts(context: AgentContext, command: Command): Prom
     heardBy: Object.fromEntries(others.map((node) => [node, witnesses(node)])),
     ...(resource ? servingFact(engines.lastStatus(resource.tag), options.node) : {}),
   };
+  const patience = { heartbeatMs: options.heartbeatMs, lostAfter: options.lostAfter };
   const silent = liveness.silent(nowMs, silence);
   switch (command.command) {
     case 'create':
       return { ...base, ...(await inspectHere(context, command.tag, pathsOf(command))) };
     case 'extend':
       return { ...base, ...(await inspectThere(context, command.node, command.tag, pathsOf(command))) };
-    case 'switchover':
+    case 'node-silent':
+      return { ...base, patience };
     case 'failover':
+      return {
+        ...base,
+        patience,
+        ...(resource ? { replicas: await askReplicas(context, resource, silent) } : {}),
+      };
+    case 'switchover':
     case 'force-online':
     case 'resolve-split-brain':
     case 'resume':

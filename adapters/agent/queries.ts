@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import type { Positions } from '../../domain/causality.ts';
-import { parseEventId } from '../../domain/envelope.ts';
+import { replay } from '../../domain/evolve.ts';
 import { type Refusal, refuse } from '../../domain/refusals.ts';
 import { SettingKey, settingOf } from '../../domain/settings.ts';
+import { emptyState } from '../../domain/state.ts';
 import { NodeName, regionSize, Tag } from '../../domain/vocabulary.ts';
+import { eventsAt } from '../../journal/past.ts';
+import { explain } from '../../projections/explain.ts';
 import type { NodeView } from '../../projections/nodes.ts';
 import { type LiveMirror, type StatusView, statusOf } from '../../projections/status.ts';
 import { timelineEntry } from '../../projections/timeline.ts';
@@ -11,7 +13,7 @@ import { asOf, emptyStanding, fold, type Standing, stamped, viewsOf } from '../.
 import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
 import type { AgentContext } from './context.ts';
-import { type History, toEvent } from './history.ts';
+import type { History } from './history.ts';
 import type { ViewPublisher } from './view-publisher.ts';
 
 /** What only asks: answered by any agent from its own history, nothing is journaled. */
@@ -36,6 +38,8 @@ const queries = {
     since: z.string().max(64).optional(),
     limit: z.int().min(1).max(10_000).default(1000),
   }),
+  /** Why a resource is in the state it is in, or was. */
+  explain: z.object({ tag: Tag, asOf: z.string().max(128).optional() }),
   'bitmap-examine': z.object({ tag: Tag, node: NodeName, peer: NodeName.optional() }),
 } as const;
 
@@ -139,6 +143,13 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
     });
     return { timeline: events.slice(-limit).map(timelineEntry) };
   },
+  explain: ({ history }, { tag, asOf: moment }: Args<'explain'>) => {
+    const events = moment === undefined ? history.events() : eventsAt(history.order, moment);
+    if (events === null) return { refusal: noMoment(moment) };
+    const state = moment === undefined ? history.state : replay(emptyState(), events);
+    const explanation = explain(events, state, tag);
+    return explanation === null ? { refusal: refuse('unknown-tag', tag) } : { explanation };
+  },
   'bitmap-examine': async ({ context }, { tag, peer }: Args<'bitmap-examine'>) => {
     const status = await context.engines.status(tag).catch(() => null);
     if (!status?.replica)
@@ -198,38 +209,15 @@ function standingAt(
   moment: string | undefined,
   knownBy: string | undefined,
 ): Standing | { refusal: Refusal } {
-  const { order } = history;
+  const events = eventsAt(history.order, moment, knownBy);
+  if (events === null) return { refusal: noMoment(moment) };
   const standing = emptyStanding();
-  if (knownBy !== undefined) {
-    fold(standing, order.knownBy(knownBy, positionOf(moment)?.[knownBy]).map(toEvent));
-    return standing;
-  }
-  const positions = positionOf(moment);
-  if (positions) {
-    fold(standing, order.asOf(positions).map(toEvent));
-    return standing;
-  }
-  const time = Date.parse(moment ?? '');
-  if (Number.isNaN(time))
-    return {
-      refusal: refuse(
-        'invalid-request',
-        `--as-of ${moment} is neither an event (NODE/INCARNATION/SEQUENCE or NODE#SEQUENCE) nor a time`,
-      ),
-    };
-  fold(
-    standing,
-    history.events().slice(
-      0,
-      order.countAt(time, (event) => Date.parse(event.time)),
-    ),
-  );
+  fold(standing, events);
   return standing;
 }
 
-/** `eve/1/42`, or `eve#42` of the first incarnation as status shows it. */
-function positionOf(moment: string | undefined): Positions | undefined {
-  const short = /^([A-Za-z0-9][A-Za-z0-9_-]{0,62})#([1-9]\d*)$/.exec(moment ?? '');
-  const position = parseEventId(short ? `${short[1]}/1/${short[2]}` : (moment ?? ''));
-  return position && { [position.node]: { incarnation: position.incarnation, sequence: position.sequence } };
-}
+const noMoment = (moment: string | undefined): Refusal =>
+  refuse(
+    'invalid-request',
+    `--as-of ${moment} is neither an event (NODE/INCARNATION/SEQUENCE or NODE#SEQUENCE) nor a time`,
+  );

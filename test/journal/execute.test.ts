@@ -10,7 +10,7 @@ describe('the command loop', () => {
   it('makes events durable with the command and the facts that they followed from', async () => {
     const { loop, journal, state } = await decider(temporaryDirectory(), createFacts);
     await loop.execute(join);
-    const done = await loop.execute(create('one'), 'eve/1/1');
+    const done = await loop.execute(create('one'));
     if (done.kind !== 'accepted') throw new Error(JSON.stringify(done));
     const stored = await allEvents(journal);
     expect(done.events).toEqual(stored.slice(1));
@@ -18,7 +18,6 @@ describe('the command loop', () => {
       type: 'mirrorkeeper.resource.created.v1',
       subject: 'web',
       command: 'one',
-      cause: 'eve/1/1',
       actorid: 'root',
       data: {
         node: 'eve',

@@ -1,6 +1,8 @@
 import type { EventEnvelope } from '../../domain/envelope.ts';
 import { parseEnvelopeType } from '../../domain/envelope.ts';
 import { NodeName, Tag } from '../../domain/vocabulary.ts';
+import { explain } from '../../projections/explain.ts';
+import { explainText } from '../../projections/explain-text.ts';
 import { statusOf } from '../../projections/status.ts';
 import { statusText } from '../../projections/status-text.ts';
 import { eventLine, mainTag, type Reply, replyLines } from './telling.ts';
@@ -63,6 +65,13 @@ export class Stage {
     output.push(...this.#news());
     output.push(...this.#world.violations().map((text) => `VIOLATED ${text}`));
     return output;
+  }
+
+  /** What `journal explain` tells of it now, at the first node that runs. */
+  explanation(): string[] {
+    const history = this.#world.nodes.get(this.#world.running()[0] as NodeName)?.agent?.history;
+    const explained = history && explain(history.events(), history.state, tag);
+    return explained ? explainText(explained) : [];
   }
 
   close(): void {

@@ -1,0 +1,35 @@
+import type { CausalOrder, Positions } from '../domain/causality.ts';
+import { type EventEnvelope, parseEventId } from '../domain/envelope.ts';
+import type { AnyEvent } from '../domain/events.ts';
+import { readEvent } from './read-event.ts';
+
+/**
+ * The events up to a moment, in their order: an event with all that it follows, a time by the writers' clocks, or, with
+ * `knownBy`, what a node knew then. Without a moment: all. Null where the moment is none.
+ */
+export function eventsAt(
+  order: CausalOrder<EventEnvelope>,
+  moment: string | undefined,
+  knownBy?: string,
+): readonly AnyEvent[] | null {
+  const positions = positionOf(moment);
+  if (knownBy !== undefined) return order.knownBy(knownBy, positions?.[knownBy]).map(readEvent);
+  if (moment === undefined) return order.events().map(readEvent);
+  if (positions !== undefined) return order.asOf(positions).map(readEvent);
+  const time = Date.parse(moment);
+  if (Number.isNaN(time)) return null;
+  return order
+    .events()
+    .slice(
+      0,
+      order.countAt(time, (event) => Date.parse(event.time)),
+    )
+    .map(readEvent);
+}
+
+/** `eve/1/42`, or `eve#42` of the first incarnation as status shows it. */
+function positionOf(moment: string | undefined): Positions | undefined {
+  const short = /^([A-Za-z0-9][A-Za-z0-9_-]{0,62})#([1-9]\d*)$/.exec(moment ?? '');
+  const position = parseEventId(short ? `${short[1]}/1/${short[2]}` : (moment ?? ''));
+  return position && { [position.node]: { incarnation: position.incarnation, sequence: position.sequence } };
+}
