@@ -26,6 +26,8 @@ interface Start {
   readonly kind: ResyncKind;
   readonly row: string;
   readonly forced: boolean;
+  /** Where the peer stood when an operator gave its data up; null: nothing is given up. */
+  readonly givenUp: Generation | null;
   /** Bits of the peer's logs for this node, per volume, as they come in. */
   readonly theirBits: readonly Uint8Array[];
   /** What the peer's mark names; it follows the source while the resync runs. */
@@ -73,16 +75,17 @@ export class MirrorResync implements CopyTarget {
   /** 1. Our side: the log covers everything that is to be copied, and the metadata say what it counts from. */
   start(number: number, kind: ResyncKind, row: string, forced: boolean): void {
     const { replica, epoch } = this.#reign;
-    const { node } = this.#peer;
+    const { node, theirs } = this.#peer;
     const theirBits = replica.volumes.map(({ regionCount }) => new Uint8Array(Math.ceil(regionCount / 8)));
-    const start: Start = { number, kind, row, forced, theirBits, generation: null };
+    const givenUp = forced ? (theirs?.record.current ?? null) : null;
+    const start: Start = { number, kind, row, forced, givenUp, theirBits, generation: null };
     this.#start = start;
     this.#state.enter('starting');
     const logs = replica.volumes.map((volume) => volume.logs.get(node)).filter((log) => log !== undefined);
     const rewrite: Step[] = logs
       .filter(({ state }) => kind === 'full' || state === 'invalid')
       .map((log) => (next) => log.markAll(next));
-    inSequence([(next) => allOf(rewrite, next), (next) => this.#recordStart(forced, next)], (error) => {
+    inSequence([(next) => allOf(rewrite, next), (next) => this.#recordStart(next)], (error) => {
       for (const volume of replica.volumes) volume.selectMarkable();
       const { current, peers } = replica.record.generation;
       if (error !== null || current === null || !this.#isCurrent('starting', number)) return;
@@ -120,7 +123,13 @@ export class MirrorResync implements CopyTarget {
       if (this.#stream.queue.isAwaited) ensureGeneration(next);
       else next(null);
     };
-    inSequence([(next) => allOf(merge, next), beginGeneration], (error) => {
+    // What an operator gave up stays where it is until the peer, durably, counts itself out (generation-state.ts).
+    const giveUp: Step = (next) => {
+      const { givenUp } = start;
+      if (givenUp === null) next(null);
+      else replica.update((record) => resolveSplitBrain(record, givenUp), next);
+    };
+    inSequence([(next) => allOf(merge, next), giveUp, beginGeneration], (error) => {
       if (error !== null || !this.#isCurrent('starting', number)) return;
       // From now on nothing waits for the peer: it knows, and we know.
       this.#state.required = false;
@@ -180,12 +189,10 @@ export class MirrorResync implements CopyTarget {
     this.#progress?.tick();
   }
 
-  #recordStart(forced: boolean, done: (error: Error | null) => void): void {
+  #recordStart(done: (error: Error | null) => void): void {
     const { replica } = this.#reign;
-    const { node, theirs } = this.#peer;
-    const givenUp = forced ? (theirs?.record.current ?? null) : null;
-    const change: Change = (record) =>
-      resyncSourceStarted(givenUp === null ? record : resolveSplitBrain(record, givenUp), node);
+    const { node } = this.#peer;
+    const change: Change = (record) => resyncSourceStarted(record, node);
     if (!this.#state.required) {
       replica.update(change, done);
       return;
