@@ -89,7 +89,10 @@ export async function gatherFacts(context: AgentContext, command: Command): Prom
         ...(resource ? { replicas: await askReplicas(context, resource, silent) } : {}),
       };
     case 'delete':
-      return { ...base, deviceInUse: null };
+      return {
+        ...base,
+        deviceInUse: openBy(resource ? await engines.status(resource.tag).catch(() => null) : null),
+      };
     case 'in-service':
       return { ...base, ...(resource ? await toGoInService(context, resource, command.node) : {}) };
     case 'return':
@@ -104,6 +107,16 @@ const pathsOf = ({ volumes }: { volumes: readonly { path: string }[] }) => volum
 function servingFact(status: EngineStatus | null, node: NodeName): Pick<Facts, 'serving'> {
   const replica = status?.replica;
   return { serving: replica?.serving ? { node, epoch: replica.epoch } : null };
+}
+
+/**
+ * Who has the device open, in words (rule 3). A switchover is not stopped by that: step 2 freezes, and the clients are
+ * refused from then on by their epoch.
+ */
+export function openBy(status: EngineStatus | null): string | null {
+  const open = (status?.replica?.clients ?? []).filter(({ connections }) => connections > 0);
+  if (open.length === 0) return null;
+  return `open (${open.map(({ volume, connections }) => `${volume}: ${connections} NBD connections`).join(', ')})`;
 }
 
 /** Whoever goes in service while nobody serves needs the promises of the other replicas' nodes first (rules 7 and 9). */

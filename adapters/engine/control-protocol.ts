@@ -363,6 +363,8 @@ export const EngineStatus = z.object({
       serving: z.boolean(),
       /** The URIs of the NBD exports while serving. */
       exports: z.array(z.object({ volume: VolumeName, uri: z.string() })),
+      /** Connected NBD clients of each export; nothing from an engine of an earlier version. */
+      clients: z.array(z.object({ volume: VolumeName, connections: Count })).default([]),
       epoch: Epoch,
       promised: Epoch,
       lastOwner: z.boolean(),

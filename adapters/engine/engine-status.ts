@@ -33,6 +33,10 @@ function replicaStatus(node: Node, ports: EnginePorts): EngineStatus['replica'] 
     role: source === null ? record.role : 'source',
     serving: source !== null,
     exports: exports.map((offered) => ({ volume: offered.volume, uri: ports.exports.uri(offered) })),
+    clients: exports.map((offered) => ({
+      volume: offered.volume,
+      connections: ports.exports.clients(offered),
+    })),
     epoch,
     promised,
     lastOwner,

@@ -39,6 +39,10 @@ export class NbdExports implements ExportServer {
     return `nbd+unix:///${exportName(offered)}?socket=${this.#unixSocket}`;
   }
 
+  clients(offered: Export): number {
+    return this.#server.clientsOf(offered);
+  }
+
   #listen(at: string, listen: (listened: Done) => void, done: Done): void {
     if (this.#listening.has(at)) {
       done(null);

@@ -52,6 +52,8 @@ export interface ExportServer {
   withdraw(exports: readonly Export[], done: Done): void;
   /** Of an export that is on offer. */
   uri(offered: Export): string;
+  /** Clients that have the export open at this moment. */
+  clients(offered: Export): number;
 }
 
 /** The world as an engine sees it: everything that may fail, wait or surprise. */

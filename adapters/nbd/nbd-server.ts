@@ -73,6 +73,13 @@ export class NbdServer {
     return this.#connections.size;
   }
 
+  /** Connections that use the export: one client may have several. */
+  clientsOf(offered: Export): number {
+    let count = 0;
+    for (const connection of this.#connections) if (connection.target === offered) count += 1;
+    return count;
+  }
+
   /** Bytes that all connections hold, whatever they wait for. */
   get heldBytes(): number {
     return this.#pool.lent;

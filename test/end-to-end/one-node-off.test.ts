@@ -23,6 +23,8 @@ it('of two nodes one is off: all that an operator needs works on the other', {
   await cluster.orderAcceptingLoss('eve', 'force-online', { tag: 't1', node: 'eve' });
   await cluster.untilServing('eve', 't1', 'eve');
   await workload.writeRange(await cluster.openDevice('eve', 't1'), 50, 149);
+  // The workload's client has the device open.
+  expect(await cluster.refusalOf('eve', 'delete', { tag: 't1' })).toBe('device-in-use');
 
   expect(await cluster.refusalOf('eve', 'switchover', { tag: 't1', node: 'adam' })).toMatch(/^target-/);
   await cluster.order('eve', 'settings', { tag: 't1', key: 'resync-max', value: 1_000_000 });

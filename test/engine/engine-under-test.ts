@@ -39,6 +39,10 @@ class CaughtExports implements ExportServer {
   uri(offered: Export): string {
     return `nbd+unix:///${offered.volume}@${offered.epoch}`;
   }
+
+  clients(): number {
+    return 0;
+  }
 }
 
 export interface NodeUnderTestOptions {

@@ -72,6 +72,17 @@ async function transmitting(): Promise<Client> {
 }
 
 describe('NBD server', () => {
+  it('counts the connections that use an export', async () => {
+    expect(server.clientsOf(disk)).toBe(0);
+    const client = await transmitting();
+    await transmitting();
+    new Client().socket.write(clientFlags());
+    expect(server.clientsOf(disk)).toBe(2);
+    client.socket.destroy();
+    await vi.waitFor(() => expect(server.clientsOf(disk)).toBe(1));
+    expect(server.clientsOf(new MemoryExport('other', size))).toBe(0);
+  });
+
   it('replaces the socket that an earlier process left behind', async () => {
     server.close();
     server = new NbdServer();

@@ -47,6 +47,8 @@ export interface SimulatedReplica {
   open: boolean;
   role: 'source' | 'target' | 'none';
   serving: boolean;
+  /** NBD clients that have the device open. */
+  clients: number;
   following: number;
   listener: EngineListener | null;
 }
@@ -107,10 +109,23 @@ export class EngineYard {
     const replica = this.replicas.get(`${node}/${tag}`);
     if (!replica?.running) return;
     const { listener } = replica;
-    Object.assign(replica, { running: false, open: false, role: 'none', serving: false, listener: null });
+    Object.assign(replica, {
+      running: false,
+      open: false,
+      role: 'none',
+      serving: false,
+      clients: 0,
+      listener: null,
+    });
     for (const peer of replica.peers.values())
       Object.assign(peer, { connected: false, resyncing: false, heardAt: null });
     listener?.gone();
+  }
+
+  /** That many NBD clients have the device open. */
+  open(node: NodeName, tag: Tag, clients: number): void {
+    const replica = this.replicas.get(`${node}/${tag}`);
+    if (replica) replica.clients = clients;
   }
 
   /** The agent is gone: the engine goes on without a listener. */
@@ -317,6 +332,7 @@ export class EngineYard {
       open: false,
       role: 'none',
       serving: false,
+      clients: 0,
       following: 0,
       listener: null,
     };
@@ -384,7 +400,7 @@ export class EngineYard {
         return ok;
       }
       case 'leave-service':
-        Object.assign(replica, { role: 'none', serving: false });
+        Object.assign(replica, { role: 'none', serving: false, clients: 0 });
         return ok;
       case 'hand-over':
         return this.#handOver(replica, order.to as NodeName, order.epoch);
@@ -477,7 +493,7 @@ export class EngineYard {
     if (!target || !record?.connected) throw new OrderRefused('target-unreachable', `${to} is not connected`);
     for (const [name, { dirty }] of replica.peers)
       if (name !== to) for (const region of dirty) target.peers.get(name)?.dirty.add(region);
-    Object.assign(replica, { handedTo: { node: to, epoch }, serving: false, role: 'none' });
+    Object.assign(replica, { handedTo: { node: to, epoch }, serving: false, clients: 0, role: 'none' });
     return { ok: true };
   }
 
@@ -556,6 +572,7 @@ export class EngineYard {
             exports: serving
               ? [{ volume: 'data' as never, uri: `nbd+unix:///data@${epoch}?socket=/sim/${node}/nbd.sock` }]
               : [],
+            clients: serving ? [{ volume: 'data' as never, connections: replica.clients }] : [],
             paused: null,
             resyncing: null,
             generation: replica.generation as Generation | null,

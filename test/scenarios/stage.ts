@@ -48,6 +48,7 @@ const unheard: ReadonlySet<string> = new Set(['resync.progressed', 'node.joined'
  *     bus down | bus up
  *     clock NODE 30d                    its wall clock is that far ahead
  *     pass 30s                          time passes
+ *     clients NODE COUNT                so many NBD clients have its device open
  *     write NODE REGION CONTENT         the application at NODE writes
  *     status [NODE]                     what `mirrorkeeper status` prints there
  *     image                             what lies on every replica
@@ -106,6 +107,9 @@ export class Stage {
         return [];
       case 'accept':
         world.yard.refuses = null;
+        return [];
+      case 'clients':
+        world.yard.open(NodeName.parse(args[0]), tag, Number(args[1]));
         return [];
       case 'cut':
         world.cut(NodeName.parse(args[0]), NodeName.parse(args[1]));

@@ -165,5 +165,6 @@ function exportServer({ world, process, clients }: Surroundings): ExportServer {
     },
     withdraw: (_exports, done) => clients.leave(() => process.enter(() => done(null))),
     uri: ({ volume, epoch }) => `sim:${volume}@${epoch}`,
+    clients: () => 0,
   };
 }
