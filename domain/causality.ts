@@ -90,9 +90,9 @@ export class CausalOrder<E> {
     return this.#order[place]?.event;
   }
 
-  /** The events in order, from a place on. */
-  events(from = 0): readonly E[] {
-    return this.#order.slice(from).map(({ event }) => event);
+  /** The events in order, from a place on, up to another. */
+  events(from = 0, to = Number.POSITIVE_INFINITY): readonly E[] {
+    return this.#order.slice(from, to).map(({ event }) => event);
   }
 
   /** The last ordered event of each log: what a writer has seen. */

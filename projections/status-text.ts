@@ -101,13 +101,14 @@ export function bytesText(bytes: number): string {
 }
 
 /** `0:03:12` */
-function durationText(seconds: number): string {
+export function durationText(seconds: number): string {
   const whole = Math.round(seconds);
   const two = (value: number) => String(value).padStart(2, '0');
   return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
 }
 
-const secondsText = (ms: number) => (ms < 1000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 1000)} s`);
+export const secondsText = (ms: number) =>
+  ms < 1000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 1000)} s`;
 
 /** `0.4 s`, `12 s`, `5 min`, `3 h`, `2 d` */
 export function ageText(ms: number): string {

@@ -114,6 +114,12 @@ export interface ViewChange {
 export class LiveViews {
   /** By tag ('' for what is about none), by name: the text without `asOf`. */
   readonly #told = new Map<string, Map<string, string>>();
+  readonly #names: readonly string[];
+
+  /** @param names the first parts of the names of the views that are told */
+  constructor(names: readonly string[] = bucketViews) {
+    this.#names = names;
+  }
 
   /**
    * Views that are others now. `events`: all that came since the last call, and those behind them in the order. The
@@ -127,7 +133,7 @@ export class LiveViews {
 
   #changesIn(standing: Standing, scope: Scope): readonly ViewChange[] {
     const at = asOf(standing);
-    const views = viewsOf(standing, scope, bucketViews);
+    const views = viewsOf(standing, scope, this.#names);
     const changes: ViewChange[] = [];
     for (const [name, view] of views) {
       const text = JSON.stringify(view);

@@ -1,5 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import pino from 'pino';
 import { z } from 'zod';
@@ -11,10 +12,15 @@ import { connectNatsBus } from '../adapters/bus/nats-bus.ts';
 import { ActorName, ClusterName } from '../adapters/bus/subjects.ts';
 import { monotonicClock } from '../adapters/engine/real-ports.ts';
 import { LinuxHost } from '../adapters/host/host.ts';
+import { serveDashboard } from '../adapters/web/dashboard.ts';
+import { Operators } from '../adapters/web/operators.ts';
 import { NodeName } from '../domain/vocabulary.ts';
 import { openLevelJournal } from '../journal/level-journal.ts';
 import { openLevelViews } from '../journal/level-views.ts';
 import { Exit, exitCodes, type Output } from './program.ts';
+
+/** Where the build leaves the page: beside its server. */
+const pageFolder = new URL('../adapters/web/page/', import.meta.url);
 
 /** `1s`, `500ms`, or a number of seconds. Milliseconds. */
 const Duration = z
@@ -39,6 +45,16 @@ const Replicate = z
     '--replicate names ports from FIRST to LAST, FIRST first',
   );
 
+/** HOST:PORT, or [ADDRESS]:PORT for one of IPv6. */
+const HttpAddress = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}$/, '--http is HOST:PORT, for example 127.0.0.1:8080')
+  .transform((text) => {
+    const colon = text.lastIndexOf(':');
+    return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+  })
+  .refine(({ port }) => port <= 65_535, '--http: a port is at most 65535');
+
 const Options = z.object({
   node: NodeName,
   data: z.string().min(1),
@@ -47,6 +63,8 @@ const Options = z.object({
   key: z.string().min(1),
   creds: z.string().optional(),
   replicate: Replicate,
+  http: HttpAddress.optional(),
+  operators: z.string().min(1).optional(),
   heartbeat: Duration.pipe(z.number().min(50).max(60_000)),
   lostAfter: z.coerce.number().int().min(2).max(1000),
 });
@@ -65,6 +83,11 @@ export function agentCommand(output: Output): Command {
       'address and ports of the replication links, one port for each replica',
     )
     .option('--creds <file>', 'credentials for the bus')
+    .option('--http <host:port>', 'serve dashboard, /metrics, /healthz and /readyz there')
+    .option(
+      '--operators <file>',
+      'who may give commands from the dashboard: lines of NAME TOKEN; without it the dashboard is read-only',
+    )
     .option('--heartbeat <time>', 'time between signs of life', '1s')
     .option('--lost-after <count>', 'heartbeats of silence after which a node is lost', '5')
     .addHelpText(
@@ -84,6 +107,8 @@ async function run(options: z.infer<typeof Options>, output: Output): Promise<vo
   const dir = resolve(options.data);
   const log = pino({ level: 'info', base: { node } }, pino.destination({ dest: 2, sync: true }));
   await mkdir(dir, { recursive: true, mode: 0o700 });
+  const operators =
+    options.operators === undefined ? new Operators([]) : await Operators.read(options.operators);
   const engines = new EngineProcesses(dir);
   const journal = await openLevelJournal({ directory: join(dir, 'journal'), node, cluster });
   const views = await openLevelViews(join(dir, 'views'));
@@ -112,12 +137,21 @@ async function run(options: z.infer<typeof Options>, output: Output): Promise<vo
   await agent.start();
   const socket = join(dir, 'agent.sock');
   const server = await serveLocalSocket(socket, (issued, timeoutMs) => agent.command(issued, timeoutMs));
-  await output.out(`ready ${JSON.stringify({ node, socket })}\n`);
+  const dashboard =
+    options.http === undefined
+      ? null
+      : await serveDashboard(
+          { agent, journal, bus },
+          { ...options.http, operators, pageFolder: fileURLToPath(pageFolder) },
+        );
+  const http = dashboard === null ? {} : { http: dashboard.address };
+  await output.out(`ready ${JSON.stringify({ node, socket, ...http })}\n`);
 
   const signal = await new Promise<string>((ended) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => ended(name));
   });
   log.info({ signal }, 'the agent ends; its engines go on');
+  dashboard?.close();
   server.close();
   await agent.close();
   await bus.close();

@@ -18,7 +18,7 @@ import { EngineRoom } from './engine-room.ts';
 import { gatherFacts } from './facts.ts';
 import { type Change, History } from './history.ts';
 import { answerQuestion } from './inbox.ts';
-import { CommandIntake } from './intake.ts';
+import { type Answered, CommandIntake } from './intake.ts';
 import { JournalExchange } from './journal-exchange.ts';
 import { Liveness } from './liveness.ts';
 import type { AgentLog, Engines, Host } from './ports.ts';
@@ -62,6 +62,7 @@ export class Agent {
   readonly #pulse: Pulse;
   #heardHeads: () => void = () => {};
   readonly #skewed = new Set<NodeName>();
+  readonly #watchers = new Set<(change: Change) => void>();
   #closed = false;
 
   constructor(options: AgentOptions, ports: AgentPorts) {
@@ -175,9 +176,20 @@ export class Agent {
     await this.#views.close();
   }
 
-  /** A command of a person, over the local socket or the bus. */
+  /** A command of a person, over the local socket or the web. */
   command(issued: IssuedCommand, timeoutMs: number): Promise<CommandReply> {
     return this.#intake.handle(issued, timeoutMs);
+  }
+
+  /** What became of each command of a person that this agent took, by whatever way it came. */
+  onAnswered(watcher: (answered: Answered) => void): void {
+    this.#intake.onAnswered(watcher);
+  }
+
+  /** Every change of the history, once it is folded. Returns unsubscribe. */
+  onChange(watcher: (change: Change) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
   }
 
   // What has happened
@@ -206,6 +218,7 @@ export class Agent {
   #changed(change: Change): void {
     this.#views.changed(change);
     this.#intake.changed(change);
+    for (const watcher of this.#watchers) watcher(change);
     for (const event of change.events) {
       if (event.type === 'resource.entered-service' && event.data.node === this.#options.node)
         this.#reconciler.entered(Tag.parse(event.resource), event.data.epoch);

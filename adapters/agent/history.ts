@@ -12,7 +12,7 @@ const checkpointEvery = 64;
 /** Further back the distance grows with the age: this share of it. So they are few, however long the history is (FAULTS I16). */
 const checkpointShare = 1 / 8;
 
-interface Checkpoint {
+export interface Checkpoint {
   readonly place: number;
   readonly standing: Standing;
 }
@@ -55,9 +55,19 @@ export class History {
     return this.#order;
   }
 
-  /** The events in order, from a place on. */
-  events(from = 0): readonly AnyEvent[] {
-    return this.#order.events(from).map(toEvent);
+  /** The events in order, from a place on, up to another. */
+  events(from = 0, to = Number.POSITIVE_INFINITY): readonly AnyEvent[] {
+    return this.#order.events(from, to).map(toEvent);
+  }
+
+  /** The last standing that is kept of the places up to this one. */
+  checkpointBefore(place: number): Checkpoint {
+    return (
+      this.#checkpoints.findLast((checkpoint) => checkpoint.place <= place) ?? {
+        place: 0,
+        standing: emptyStanding(),
+      }
+    );
   }
 
   /** At the start: takes events in without folding them; `begin` says what they fold to. */
@@ -100,7 +110,7 @@ export class History {
 
   #backTo(place: number): void {
     this.#checkpoints = this.#checkpoints.filter((checkpoint) => checkpoint.place <= place);
-    const last = this.#checkpoints.at(-1) ?? { place: 0, standing: emptyStanding() };
+    const last = this.checkpointBefore(place);
     this.#standing = last.standing;
     this.#folded = last.place;
   }

@@ -3,6 +3,7 @@ import {
   type Command,
   CommandHeader,
   isOperatorCommand,
+  type OperatorCommandName,
   operatorCommandNames,
   operatorCommands,
 } from '../../domain/commands.ts';
@@ -23,6 +24,13 @@ import type { ViewPublisher } from './view-publisher.ts';
 /** A switchover drains and may copy intent logs; a command that takes longer is asked after by its id. */
 const commandTimeoutMs = 120_000;
 
+/** For whoever counts and measures. */
+export interface Answered {
+  readonly command: OperatorCommandName;
+  readonly outcome: 'done' | 'refused' | 'failed';
+  readonly durationMs: number;
+}
+
 type Ended = { readonly ok: true } | { readonly ok: false; readonly why: string };
 
 /**
@@ -36,6 +44,8 @@ export class CommandIntake {
   readonly #views: ViewPublisher;
   /** By command id: everybody who waits for its end; a repeated command may come while the first one runs. */
   readonly #waiting = new Map<string, Set<(ended: Ended) => void>>();
+
+  readonly #answered = new Set<(answered: Answered) => void>();
 
   /** Commands about tags that are not known here yet. */
   readonly #listening = new Set<{ readonly isOver: () => boolean; readonly resolve: () => void }>();
@@ -63,7 +73,23 @@ export class CommandIntake {
     bus.serveForwarded((issued) => this.#here(issued, commandTimeoutMs));
   }
 
+  onAnswered(watcher: (answered: Answered) => void): void {
+    this.#answered.add(watcher);
+  }
+
   async handle(issued: IssuedCommand, timeoutMs: number): Promise<CommandReply> {
+    const { clock } = this.#context;
+    const beganMs = clock.nowMs();
+    const reply = await this.#handle(issued, timeoutMs);
+    if (isOperatorCommand(issued.command)) {
+      const outcome = reply.ok ? 'done' : reply['refusal'] === undefined ? 'failed' : 'refused';
+      const answered = { command: issued.command, outcome, durationMs: clock.nowMs() - beganMs } as const;
+      for (const watcher of this.#answered) watcher(answered);
+    }
+    return reply;
+  }
+
+  async #handle(issued: IssuedCommand, timeoutMs: number): Promise<CommandReply> {
     // Checked before its words become an address.
     if (isOperatorCommand(issued.command)) {
       const parsed = parseCommand(issued);

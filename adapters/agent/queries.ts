@@ -170,7 +170,7 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
 const round = (ms: number | null) => (ms === null ? null : Math.round(ms));
 
 /** What the source's engine says of its mirrors now. */
-function liveMirrors(status: EngineStatus | null): Record<string, LiveMirror> {
+export function liveMirrors(status: EngineStatus | null): Record<string, LiveMirror> {
   if (!status?.replica?.serving) return {};
   return Object.fromEntries(
     status.peers

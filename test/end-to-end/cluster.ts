@@ -99,6 +99,8 @@ export class Cluster<S extends Site = Loopback> {
     names: readonly string[],
     site: S,
     heartbeatMs = 200,
+    /** `NAME TOKEN`: each node serves a dashboard, on which this operator may give commands. */
+    operator: string | null = null,
   ): Promise<Cluster<S>> {
     const folder = await mkdtemp(join(tmpdir(), 'mk-'));
     onTestFinished(async ({ task }) => {
@@ -112,6 +114,8 @@ export class Cluster<S extends Site = Loopback> {
     const bus = await site.startBus(join(folder, 'nats'));
     const keyFile = join(folder, 'link.key');
     await writeFile(keyFile, randomBytes(32).toString('hex'), { mode: 0o600 });
+    const operatorsFile = join(folder, 'operators');
+    if (operator !== null) await writeFile(operatorsFile, `${operator}\n`, { mode: 0o600 });
     for (const name of names) {
       const host = site.hostOf(name);
       const node = new NodeUnderTest({
@@ -123,6 +127,7 @@ export class Cluster<S extends Site = Loopback> {
         host,
         heartbeatMs,
         within: site.within(name),
+        ...(operator === null ? {} : { http: { address: '127.0.0.1:0', operatorsFile } }),
       });
       cluster.#nodes.set(name, node);
     }

@@ -19,6 +19,8 @@ export interface NodeOptions {
   readonly heartbeatMs: number;
   /** What stands before the command: `ip netns exec NAME`. */
   readonly within: readonly string[];
+  /** Of its dashboard, with the operators that may give commands there. */
+  readonly http?: { readonly address: string; readonly operatorsFile: string };
 }
 
 /** One server: the process of its agent, those of its engines, and its volumes. */
@@ -27,6 +29,7 @@ export class NodeUnderTest {
   readonly dir: string;
   readonly #options: NodeOptions;
   #agent: ChildProcess | null = null;
+  #address: string | undefined;
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -36,6 +39,11 @@ export class NodeUnderTest {
 
   get isUp(): boolean {
     return this.#agent?.pid !== undefined && this.#agent.exitCode === null && isRunning(this.#agent.pid);
+  }
+
+  /** Where its dashboard is; the same again after a restart. */
+  get dashboard(): string {
+    return `http://${this.#address}`;
   }
 
   get agentPid(): number {
@@ -53,11 +61,13 @@ export class NodeUnderTest {
 
   /** Starts the agent; resolves when it says that it is ready. */
   async start(): Promise<void> {
-    const { name, cluster, folder, nats, keyFile, host, heartbeatMs, within } = this.#options;
+    const { name, cluster, folder, nats, keyFile, host, heartbeatMs, within, http } = this.#options;
     await mkdir(folder, { recursive: true });
     const [program = '', ...before] = [...within, process.execPath];
     const options = ['--node', name, '--data', this.dir, '--nats', nats, '--cluster', cluster];
     const more = ['--key', keyFile, '--replicate', `${host}:7800-7809`, '--heartbeat', `${heartbeatMs}ms`];
+    if (http !== undefined)
+      more.push('--http', this.#address ?? http.address, '--operators', http.operatorsFile);
     const log = openSync(join(folder, 'agent.log'), 'a');
     const child = spawn(program, [...before, mirrorkeeper, 'agent', ...options, ...more], {
       stdio: ['ignore', 'pipe', log],
@@ -76,6 +86,7 @@ export class NodeUnderTest {
         if (!line.startsWith('ready ')) return;
         clearTimeout(timer);
         child.off('exit', ended);
+        this.#address = (JSON.parse(line.slice('ready '.length)) as { readonly http?: string }).http;
         ready();
       });
     });

@@ -23,7 +23,7 @@ const sources = [...folders, 'test'].flatMap(read);
 
 function read(folder: string): Source[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
+    .filter((file) => /\.tsx?$/.test(file))
     .map((file) => {
       const path = join(folder, file);
       const text = readFileSync(join(root, path), 'utf8');
@@ -100,7 +100,7 @@ describe('house rules', () => {
     const isEntry = (path: string) =>
       instruments.includes(path) ||
       scripts.includes(`dist/${path.replace(/\.ts$/, '.js')}`) ||
-      /^adapters\/(engine|agent)\/main\.ts$/.test(path);
+      /^adapters\/(engine|agent|web\/page)\/main\.tsx?$/.test(path);
     const dead = product.map(({ path }) => path).filter((path) => !imported.has(path) && !isEntry(path));
     expect(dead).toEqual([]);
   });

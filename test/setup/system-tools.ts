@@ -16,6 +16,7 @@ const tools: ReadonlyArray<readonly [program: string, debianPackage: string]> = 
   ['fusermount3', 'fuse3'],
   ['ip', 'iproute2'],
   ['systemd-analyze', 'systemd'],
+  ['chromium', 'chromium'],
 ];
 
 /** Installs what is missing (as root), or fails with the reason: a test that is skipped proves nothing. */

@@ -22,6 +22,8 @@ export interface LabNodeOptions {
   readonly lastPort: number;
   /** Seconds. */
   readonly heartbeat: number;
+  /** Who may give commands from its dashboard. */
+  readonly operatorsFile: string;
   readonly environment: Readonly<Record<string, string>>;
   /** The node's own way to the bus. */
   readonly busPort: number;
@@ -34,6 +36,8 @@ export class LabNode {
   readonly options: LabNodeOptions;
   state: LabNodeState = 'stopped';
   isPartitioned = false;
+  /** HOST:PORT of its dashboard: any free one at first, then the same as long as the lab runs. */
+  dashboard = '127.0.0.1:0';
   #agent: ChildProcess | null = null;
 
   constructor(options: LabNodeOptions) {
@@ -54,11 +58,12 @@ export class LabNode {
 
   /** Resolves when the agent says that it is ready. */
   async start(): Promise<void> {
-    const { node, cluster, data, folder, keyFile, firstPort, lastPort, heartbeat, busPort, environment } =
+    const { node, cluster, data, folder, keyFile, operatorsFile, firstPort, lastPort, ...more } =
       this.options;
+    const { heartbeat, busPort, environment } = more;
     const args = ['agent', '--node', node, '--data', data, '--cluster', cluster, '--key', keyFile];
     args.push('--nats', `nats://127.0.0.1:${busPort}`, '--replicate', `127.0.0.1:${firstPort}-${lastPort}`);
-    args.push('--heartbeat', `${heartbeat}s`);
+    args.push('--heartbeat', `${heartbeat}s`, '--http', this.dashboard, '--operators', operatorsFile);
     const log = openSync(join(folder, 'agent.log'), 'a', 0o600);
     // In a process group of its own: Ctrl-C is the lab's, which then ends everybody in order.
     const agent = spawn(process.execPath, [program, ...args], {
@@ -67,7 +72,7 @@ export class LabNode {
       detached: true,
     });
     this.#agent = agent;
-    await ready(agent, join(folder, 'agent.log'));
+    this.dashboard = await ready(agent, join(folder, 'agent.log'));
     this.state = 'running';
   }
 
@@ -90,7 +95,8 @@ export class LabNode {
   }
 }
 
-function ready(agent: ChildProcess, log: string): Promise<void> {
+/** Resolves with the address of its dashboard. */
+function ready(agent: ChildProcess, log: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (why: string) => {
       clearTimeout(timer);
@@ -103,7 +109,7 @@ function ready(agent: ChildProcess, log: string): Promise<void> {
     eachLine(agent.stdout, (line) => {
       if (!line.startsWith('ready ')) return;
       clearTimeout(timer);
-      resolve();
+      resolve((JSON.parse(line.slice('ready '.length)) as { readonly http: string }).http);
     });
   });
 }

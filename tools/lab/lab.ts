@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,6 +19,7 @@ import { routed } from './routes.ts';
  * real processes whose links and bus pass through proxies that can be cut. Everything it keeps lies in `.lab`.
  */
 export const labCluster = 'lab';
+const labOperator = 'lab';
 export const labTag = Tag.parse('datarep-ext3');
 export const labNodes = ['eve', 'adam', 'sophocles'].map((name) => NodeName.parse(name));
 export const volumeBytes = 64 * 1024 * 1024;
@@ -39,6 +41,7 @@ export class Lab {
   /** True where an earlier run left its data. */
   readonly wasThere: boolean;
   readonly #folder: string;
+  readonly #token: string;
   readonly #nats: NatsServer;
   readonly #cabling: Cabling;
   readonly #short: ShortPath;
@@ -46,6 +49,7 @@ export class Lab {
   private constructor(
     folder: string,
     wasThere: boolean,
+    token: string,
     nats: NatsServer,
     cabling: Cabling,
     short: ShortPath,
@@ -53,6 +57,7 @@ export class Lab {
   ) {
     this.#folder = folder;
     this.wasThere = wasThere;
+    this.#token = token;
     this.#nats = nats;
     this.#cabling = cabling;
     this.#short = short;
@@ -69,6 +74,9 @@ export class Lab {
     await endAll([...pidsUnder(folder), ...pidsUnder(short.path)], 0);
     const keyFile = join(folder, 'link.key');
     if (!existsSync(keyFile)) await writeKey(keyFile);
+    const operatorsFile = join(folder, 'operators');
+    const token = randomBytes(32).toString('hex');
+    await writeFile(operatorsFile, `${labOperator} ${token}\n`, { mode: 0o600 });
     const ports = await portsOf(folder);
     const nats = await startNatsServer({
       folder: join(folder, 'nats'),
@@ -84,6 +92,7 @@ export class Lab {
           data: join(short.path, node),
           folder: join(folder, node),
           keyFile,
+          operatorsFile,
           firstPort,
           lastPort,
           heartbeat,
@@ -91,7 +100,7 @@ export class Lab {
           environment: routed(cabling.routesOf(node)),
         }),
     );
-    const lab = new Lab(folder, wasThere, nats, cabling, short, nodes);
+    const lab = new Lab(folder, wasThere, token, nats, cabling, short, nodes);
     try {
       await Promise.all(nodes.map((node) => lab.#provide(node)));
     } catch (error) {
@@ -112,6 +121,11 @@ export class Lab {
 
   get natsUrl(): string {
     return this.#nats.url;
+  }
+
+  /** Whoever opens it gives commands as the lab's operator: a browser sends nobody what stands behind `#`. */
+  dashboardOf(name: string): string {
+    return `http://${this.node(name).dashboard}/#operator=${this.#token}`;
   }
 
   /** The checksums of what was written through the device. */

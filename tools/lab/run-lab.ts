@@ -11,7 +11,7 @@ import { Exit, exitCodes } from '../program.ts';
 import { serveControl } from './control.ts';
 import { Desk } from './desk.ts';
 import { untilInterrupted } from './interrupt.ts';
-import { Lab, labTag as tag } from './lab.ts';
+import { Lab, labNodes, labTag as tag } from './lab.ts';
 import { Narrator } from './narrator.ts';
 import { Operator } from './operator.ts';
 
@@ -66,7 +66,11 @@ async function isAnswered(): Promise<boolean> {
 
 const welcome = (lab: Lab): string => `
 A cluster of three servers runs on this machine: ${tag} is on eve, mirrored to adam (sync) and to sophocles (async).
-${lab.wasThere ? `It goes on from what ${labFolder} had kept.\n` : ''}In a second terminal, in this folder:
+${lab.wasThere ? `It goes on from what ${labFolder} had kept.\n` : ''}The dashboard of each node, for a browser on this machine:
+
+${labNodes.map((node) => `  ${node.padEnd(11)} ${lab.dashboardOf(node)}`).join('\n')}
+
+In a second terminal, in this folder:
 
   npx mirrorkeeper lab write 16M                     write through the device; each block's checksum is remembered
   npx mirrorkeeper lab verify                        compare the device and every up-to-date copy with the checksums

@@ -1,0 +1,123 @@
+import type { ComponentChildren } from 'preact';
+import type { StatusMirror, StatusView } from '../../../projections/status.ts';
+import { bytesText, durationText } from '../../../projections/status-text.ts';
+import type { TimelineEntry } from '../../../projections/timeline.ts';
+import { exposureOf, progressOf, type Scene } from './scene.ts';
+import { travelTo } from './store.ts';
+import {
+  clockText,
+  exposureText,
+  mirrorWords,
+  shortEvent,
+  stateTones,
+  stateWords,
+  type Tone,
+  takeoverText,
+} from './text.ts';
+
+/** A symbol of its own for each tone, so that nobody depends on colours. */
+const symbols: Readonly<Record<Tone, string>> = { good: '✓', busy: '↻', warn: '!', bad: '✕', off: '–' };
+
+export const Badge = ({ tone, children }: { tone: Tone; children: ComponentChildren }) => (
+  <span class={`badge ${tone}`}>
+    <span aria-hidden="true">{symbols[tone]}</span> {children}
+  </span>
+);
+
+export const StateBadge = ({ status }: { status: StatusView }) => (
+  <Badge tone={stateTones[status.state]}>{stateWords[status.state]}</Badge>
+);
+
+/** One mirror: direction, mode, status, whether its target can take over, and what would be lost. */
+export function MirrorRow({
+  status,
+  mirror,
+  scene,
+  nowMs,
+}: {
+  status: StatusView;
+  mirror: StatusMirror;
+  scene: Scene;
+  nowMs: number;
+}) {
+  const { words, tone } = mirrorWords(mirror);
+  const exposure = exposureOf(scene, status.tag, mirror.target);
+  return (
+    <li class="mirror">
+      <div class="way">
+        <span class="end">{mirror.source}</span>
+        <span class={`arrow ${tone}`} aria-hidden="true" />
+        <span class="hidden">mirrors to</span>
+        <span class="end">{mirror.target}</span>
+        <span class="mode">{mirror.mode}</span>
+        <Badge tone={tone}>{words}</Badge>
+      </div>
+      {mirror.status === 'resyncing' && <ResyncBar scene={scene} tag={status.tag} mirror={mirror} />}
+      <p class="facts">
+        <span class={mirror.eligible ? 'can' : 'cannot'}>{takeoverText(mirror)}</span>
+        <span>{exposureText(mirror, exposure, nowMs)}</span>
+      </p>
+    </li>
+  );
+}
+
+function ResyncBar({ scene, tag, mirror }: { scene: Scene; tag: string; mirror: StatusMirror }) {
+  const percent = Math.floor(mirror.percent ?? 0);
+  const progress = progressOf(scene, tag, mirror.target);
+  const { speedBytesPerSecond: speed, etaSeconds: eta } = mirror;
+  return (
+    <div class="resync">
+      <progress max={100} value={percent} aria-label={`resync of ${mirror.target}`} />
+      <span>
+        {progress?.kind ?? ''} {percent}%{speed ? `, ${bytesText(speed)}/s` : ''}
+        {eta === null ? '' : `, ${durationText(eta)} left`}
+      </span>
+    </div>
+  );
+}
+
+/** An event as one sentence, with who and why; its time leads to the state as of then. */
+export function EventLine({
+  entry,
+  place,
+  onCause,
+}: {
+  entry: TimelineEntry;
+  place: number;
+  onCause?: (event: string) => void;
+}) {
+  const { actor, reason, cause } = entry;
+  return (
+    <li class="event">
+      <button
+        type="button"
+        class="time"
+        title="show everything as of then"
+        onClick={() => void travelTo({ place: place + 1 })}
+      >
+        <span class="hidden">show the state as of </span>
+        {clockText(entry.time)}
+      </button>
+      <div>
+        <p class="sentence">{entry.sentence}</p>
+        <p class="origin">
+          <span>{shortEvent(entry.event)}</span>
+          <span class="type">{entry.type}</span>
+          <span>
+            by {actor.id} ({actor.via}
+            {actor.verified ? '' : ', not verified'})
+          </span>
+          {reason !== null && <span>because “{reason}”</span>}
+          {cause !== null &&
+            (onCause === undefined ? (
+              <span>after {shortEvent(cause)}</span>
+            ) : (
+              <button type="button" class="link" onClick={() => onCause(cause)}>
+                after {shortEvent(cause)}
+              </button>
+            ))}
+        </p>
+      </div>
+    </li>
+  );
+}

@@ -1,0 +1,75 @@
+import type { AlarmView } from '../../../projections/alarms.ts';
+import type { ExposureView } from '../../../projections/exposure.ts';
+import type { NodeView } from '../../../projections/nodes.ts';
+import type { ProgressView } from '../../../projections/progress.ts';
+import type { AsOf } from '../../../projections/projection.ts';
+import type { StatusMirror, StatusView } from '../../../projections/status.ts';
+import type { TimelineEntry } from '../../../projections/timeline.ts';
+import type { Live, Picture, PictureChange, Views } from '../picture.ts';
+
+/** What the page shows of one moment: the present one, which changes, or one of the past. Never changed in place. */
+export interface Scene {
+  readonly node: string;
+  readonly cluster: string;
+  readonly asOf: AsOf;
+  readonly length: number;
+  readonly views: Views;
+  /** The place of the first entry that is here. */
+  readonly from: number;
+  readonly entries: readonly TimelineEntry[];
+}
+
+/** Entries that a page holds; older ones are asked for. */
+const entriesMax = 1000;
+
+export const sceneOf = ({ timeline, ...rest }: Picture): Scene => ({ ...rest, ...timeline });
+
+/** null: the change does not join what is here (it begins before it, or behind it): a new picture is needed. */
+export function changed(scene: Scene, change: PictureChange): Scene | null {
+  const { timeline, asOf, length } = change;
+  const kept = timeline.from - scene.from;
+  if (kept < 0 || kept > scene.entries.length) return null;
+  const entries = [...scene.entries.slice(0, kept), ...timeline.entries];
+  const surplus = Math.max(0, entries.length - entriesMax);
+  const views = Object.fromEntries(
+    Object.entries({ ...scene.views, ...change.views }).filter(([, view]) => view !== null),
+  ) as Views;
+  return { ...scene, asOf, length, views, from: scene.from + surplus, entries: entries.slice(surplus) };
+}
+
+function viewsNamed<V>(scene: Scene, name: string): V[] {
+  return Object.keys(scene.views)
+    .filter((key) => key.startsWith(`${name}.`))
+    .sort()
+    .map((key) => scene.views[key] as V);
+}
+
+export const nodesOf = (scene: Scene): NodeView[] => viewsNamed<NodeView>(scene, 'node');
+
+/** The critical ones first. */
+export const alarmsOf = (scene: Scene): AlarmView[] =>
+  viewsNamed<AlarmView>(scene, 'alarm').sort((a, b) => severity(a) - severity(b));
+
+const severity = (alarm: AlarmView) => (alarm.severity === 'critical' ? 0 : 1);
+
+export const resourcesOf = (scene: Scene, live: Live): StatusView[] =>
+  viewsNamed<StatusView>(scene, 'status').map((status) => measured(status, live));
+
+export function resourceOf(scene: Scene, live: Live, tag: string): StatusView | undefined {
+  const status = scene.views[`status.${tag}`] as StatusView | undefined;
+  return status && measured(status, live);
+}
+
+export const exposureOf = (scene: Scene, tag: string, target: string): ExposureView | undefined =>
+  scene.views[`exposure.${tag}.${target}`] as ExposureView | undefined;
+
+export const progressOf = (scene: Scene, tag: string, target: string): ProgressView | undefined =>
+  scene.views[`progress.${tag}.${target}`] as ProgressView | undefined;
+
+/** What the source's engine measures goes over what the history knows. */
+function measured(status: StatusView, live: Live): StatusView {
+  const known = live[status.tag];
+  if (!known) return status;
+  const mirrors = status.mirrors.map((mirror): StatusMirror => ({ ...mirror, ...known[mirror.target] }));
+  return { ...status, mirrors };
+}
