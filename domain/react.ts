@@ -1,7 +1,7 @@
 import { takeoverOrder, whyNotEligible } from './eligibility.ts';
 import type { EndpointOf, VolumeOf } from './events.ts';
 import { mustRenew } from './promises.ts';
-import { settingOf } from './settings.ts';
+import { scopeInForce, settingOf } from './settings.ts';
 import {
   asSeenBy,
   type ClusterState,
@@ -123,13 +123,26 @@ function opened(state: ClusterState, resource: ResourceState, self: NodeName): I
     tune(state, tag, self),
     ...peers.flatMap((peer): Intent[] => {
       const at = resource.replicas[peer]?.replication;
-      const compress = settingOf(state.settings, { tag, node: self, peer }, 'compress') ?? 0;
+      const compress = compressionOf(state, resource, self, peer);
       const asyncLimit = settingOf(state.settings, { tag, node: self, peer }, 'async-limit') ?? 256;
       return at
         ? [{ do: 'connect', tag, peer, at, mode: modeOf(resource, self, peer), compress, asyncLimit }]
         : [];
     }),
   ];
+}
+
+/** Of the pair, whichever of them is the source: as somebody set it, else as it was extended. */
+function compressionOf(
+  state: ClusterState,
+  { tag, replicas }: ResourceState,
+  self: NodeName,
+  peer: NodeName,
+) {
+  const scope = { tag, node: self, peer };
+  return scopeInForce(state.settings, scope, 'compress') === undefined
+    ? Math.max(replicas[self]?.compress ?? 0, replicas[peer]?.compress ?? 0)
+    : (settingOf(state.settings, scope, 'compress') ?? 0);
 }
 
 function tune(state: ClusterState, tag: Tag, self: NodeName): Intent {

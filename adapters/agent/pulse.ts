@@ -2,6 +2,7 @@ import { asSeenBy, reigns } from '../../domain/state.ts';
 import type { NodeName } from '../../domain/vocabulary.ts';
 import type { Journal } from '../../journal/journal.ts';
 import type { Timer } from '../engine/clock.ts';
+import { AutoPause } from './auto-pause.ts';
 import { type AgentContext, isDurable, silenceMs } from './context.ts';
 import type { EngineNews } from './engine-news.ts';
 import type { JournalExchange } from './journal-exchange.ts';
@@ -21,6 +22,7 @@ interface Parts {
 export class Pulse {
   readonly #context: AgentContext;
   readonly #parts: Parts;
+  readonly #autoPause: AutoPause;
   /** Nodes whose silence is journaled by this one. */
   readonly #silent = new Set<NodeName>();
   #looking = false;
@@ -32,6 +34,7 @@ export class Pulse {
   constructor(context: AgentContext, parts: Parts) {
     this.#context = context;
     this.#parts = parts;
+    this.#autoPause = new AutoPause(context);
   }
 
   /**
@@ -82,6 +85,7 @@ export class Pulse {
     reconciler.watch();
     await this.#watchNodes();
     for (const tag of engines.tags()) news.releaseWaiting(tag, this.#silent);
+    await this.#autoPause.look();
     this.#retry();
   }
 

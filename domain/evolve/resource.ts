@@ -1,6 +1,6 @@
 import type { EventType, Reign } from '../events.ts';
-import { type ResourceState, victimAmong } from '../state.ts';
-import type { NodeName } from '../vocabulary.ts';
+import { type ReplicaState, type ResourceState, replicaNodes, victimAmong } from '../state.ts';
+import type { Mode, NodeName } from '../vocabulary.ts';
 import { inSyncAgain, interrupt, onMirror, setData } from './mirrors.ts';
 import { mirrorOf, replicaOf } from './newborn.ts';
 import { endTransitions, isFailoverOf, type ResourceRecipe, serving, setPhase } from './recipe.ts';
@@ -65,15 +65,10 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   'resource.settings-changed': (resource, { data }) => {
     const { key, value, node, peer } = data;
     if (key === 'allow-async') resource.allowAsync = value === true;
+    if (key === 'mode') setMode(resource, node, peer, value as Mode);
     const replica = node === null ? undefined : resource.replicas[node];
-    if (!replica) return;
-    if (key === 'priority' && typeof value === 'number')
+    if (replica && key === 'priority' && typeof value === 'number')
       replica.priority = freePriority(resource, replica.node, value);
-    if (key === 'mode' && peer !== null) {
-      const other = resource.replicas[peer];
-      if (other) delete other.pairs[replica.node];
-      replica.pairs[peer] = value as never;
-    }
   },
   'mirror.paused': onMirror((mirror, { data }, resource) => {
     mirror.paused = { by: data.by, reason: data.reason };
@@ -319,6 +314,20 @@ function freePriority(resource: ResourceState, node: NodeName, asked: number): n
   let free = asked;
   while (taken.has(free)) free += 1;
   return free;
+}
+
+/** Of one pair, of all pairs of a node, or of all pairs. */
+function setMode(resource: ResourceState, node: NodeName | null, peer: NodeName | null, mode: Mode): void {
+  const nodes = replicaNodes(resource);
+  for (const one of nodes) {
+    const { pairs } = resource.replicas[one] as ReplicaState;
+    for (const other of nodes) {
+      if (other === one) continue;
+      const ends = [one, other];
+      const isMeant = [node, peer].every((end) => end === null || ends.includes(end));
+      if (isMeant) pairs[other] = mode;
+    }
+  }
 }
 
 /** Several reigns at once, none of which is undone. */

@@ -16,7 +16,13 @@ export const settings = ({ state, resource, command }: Question<CommandOf<'setti
         : (unknownNode(state, node) ?? (resource ? noReplica(resource, node) : undefined));
     if (refusal) return refusal;
   }
-  if (!resource) return undefined;
+  if (!resource) {
+    return command.key === 'mode'
+      ? refuse('invalid-request', 'mode belongs to the pairs of a resource: name it', {
+          allowed: ['settings --tag TAG --node NODE --peer NODE mode sync|memory-sync|async'],
+        })
+      : undefined;
+  }
   if (command.key === 'mode' && command.value === 'async' && !resource.allowAsync) {
     return refuse('async-not-enabled', `${resource.tag} does not allow it`, {
       allowed: [`settings --tag ${resource.tag} allow-async on`],

@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { violations } from '../../domain/invariants.ts';
 import { standing } from '../../domain/react.ts';
+import { modeOf } from '../../domain/state.ts';
 import {
   adam,
   command,
   created,
   entered,
   eve,
+  extended,
+  type fold,
   given,
   joined,
   mirrored,
@@ -102,6 +105,56 @@ describe('rule 17: settings', () => {
     expect(standing(state, state.resources[tag], eve)).toContainEqual(
       expect.objectContaining({ do: 'connect', peer: adam, mode: 'async' }),
     );
+  });
+
+  it('the mode of a node is that of all its pairs, that of a resource of all pairs at all', () => {
+    const modesAfter = (node: typeof adam | null) => {
+      const change = { node, peer: null, key: 'mode', value: 'memory-sync' } as const;
+      const { state } = given(...mirrored(adam, sophocles), past('resource.settings-changed', change));
+      const resource = state.resources[tag];
+      if (!resource) throw new Error('it is created');
+      return [
+        modeOf(resource, eve, adam),
+        modeOf(resource, sophocles, adam),
+        modeOf(resource, eve, sophocles),
+      ];
+    };
+    expect(modesAfter(adam)).toEqual(['memory-sync', 'memory-sync', 'sync']);
+    expect(modesAfter(null)).toEqual(['memory-sync', 'memory-sync', 'memory-sync']);
+  });
+
+  it('compression is that of the pair, else what the target was extended with', () => {
+    const compressions = (...events: Parameters<typeof fold>[0]) => {
+      const { state } = given(...mirrored(), extended(sophocles, { compress: 6, priority: 3 }), ...events);
+      return [eve, sophocles].flatMap((self) =>
+        standing(state, state.resources[tag], self).flatMap((intent) =>
+          intent.do === 'connect' ? [[self, intent.peer, intent.compress]] : [],
+        ),
+      );
+    };
+    expect(compressions()).toEqual([
+      [eve, adam, 0],
+      [eve, sophocles, 6],
+      [sophocles, eve, 6],
+      [sophocles, adam, 6],
+    ]);
+    const change = { node: eve, peer: sophocles, key: 'compress', value: 0 } as const;
+    expect(compressions(past('resource.settings-changed', change))).toEqual([
+      [eve, adam, 0],
+      [eve, sophocles, 0],
+      [sophocles, eve, 0],
+      [sophocles, adam, 6],
+    ]);
+  });
+
+  it('mode is refused where no resource is named', () => {
+    const pair = command('settings', { node: adam, peer: eve, key: 'mode', value: 'sync' });
+    const { tag: _, ...clusterWide } = pair as typeof pair & { tag?: unknown };
+    expect(
+      given(...mirrored())
+        .when(clusterWide as never)
+        .refusal(),
+    ).toBe('invalid-request');
   });
 
   it('are refused with priority-taken and async-not-enabled', () => {
