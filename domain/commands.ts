@@ -112,6 +112,8 @@ const observations = {
   served: onResource.extend({ epoch: Epoch, device: Device }),
   /** The engine refuses the reign for good; no client has ever been served in it. */
   'serve-failed': onResource.extend({ epoch: Epoch, why: z.string() }),
+  /** The engine has promised: asked by this agent, or over the link with the bus silent (rule 7). */
+  promised: onResource.extend({ candidate: NodeName, epoch: Epoch }),
   /** This node finds itself superseded by a takeover that it had not seen. */
   superseded: onResource,
   'peer-connected': onPair.extend({ inSync: z.boolean() }),

@@ -24,6 +24,7 @@ export type Decision =
 const withoutMachine: ReadonlySet<CommandName> = new Set<CommandName>([
   ...observationsOfMirrors,
   'settle-command',
+  'promised',
   'node-joined',
   'node-heard',
   'node-key',

@@ -48,6 +48,7 @@ const outcomes: { readonly [C in CommandName]?: Outcome<C> } = {
   'bitmap-mark-clean': marked('bitmap.marked-clean'),
   'bitmap-mark-dirty': marked('bitmap.marked-dirty'),
   promise,
+  promised: promise,
   'promises-collected': promisesCollected,
   'take-handover': takeHandover,
   return: returnToService,

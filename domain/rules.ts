@@ -171,6 +171,7 @@ const rulesOf: RulesByCommand = {
   ],
   'settle-conflict': [inPhases('conflicted')],
   'settle-command': [owesSettling],
+  promised: [selfHasReplica],
   'auto-pause': [inServiceHere, mirrorOfPair, autoPause],
   'auto-resume': [inServiceHere, mirrorOfPair, autoResume],
   'handed-over': [inPhases('switching-over'), switchingFromSelf],

@@ -101,10 +101,11 @@ export function fromObservation(
       };
     case 'intent-log-invalid':
       return { command: 'bitmap-invalidated', body: { peer: observation.peer, why: observation.because } };
+    case 'promised':
+      return { command: 'promised', body: { candidate: observation.to, epoch: observation.epoch } };
     case 'served':
     case 'left-service':
     case 'handed-over':
-    case 'promised':
     case 'paused':
     case 'resumed':
     case 'epoch-conflict':

@@ -6,7 +6,7 @@ import { nextEpoch, obstacle } from '../promises.ts';
 import { confirmation } from '../settings.ts';
 import { type ClusterState, type ResourceState, sourceOf } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
-import { abandoned, completed, enter, failed, failedCommand, type Outcome } from './outcome.ts';
+import { type Allowed, abandoned, completed, enter, failed, failedCommand, type Outcome } from './outcome.ts';
 
 export const failover: Outcome<'failover'> = ({ state, resource, command, facts }) => {
   const candidate = command.node ?? candidates(resource, facts)[0] ?? facts.self;
@@ -94,9 +94,16 @@ function decideConfirmation(
   ];
 }
 
-export const promise: Outcome<'promise'> = ({ resource, command, facts }) => {
+/** Said once, whether the agent gave it or its engine did over the link. */
+export const promise = ({
+  resource,
+  command,
+  facts,
+}: Allowed<'promise'> | Allowed<'promised'>): NewEvent[] => {
   const { candidate, epoch } = command;
   const outOfSync = resource.replicas[facts.self]?.knowsOutOfSync === true;
+  const given = resource.promises[facts.self];
+  if (given?.candidate === candidate && given.epoch === epoch && given.outOfSync === outOfSync) return [];
   return [event('takeover.promised', resource.tag, { by: facts.self, candidate, epoch, outOfSync })];
 };
 

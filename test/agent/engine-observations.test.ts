@@ -44,6 +44,13 @@ describe('what an engine observed', () => {
     expect(observed({ type: 'peer-out-of-sync', peer: adam, since: null, because: 'new' })).toBeUndefined();
   });
 
+  it('a promise, also one that was given over the link only (rule 7)', () => {
+    expect(observed({ type: 'promised', to: eve, epoch: 4 }, adam)).toEqual({
+      command: 'promised',
+      body: { candidate: eve, epoch: 4 },
+    });
+  });
+
   it('this replica recorded itself out of sync: it knows', () => {
     expect(observed({ type: 'out-of-sync', source: eve, epoch: 3, because: 'asked' }, adam)).toMatchObject({
       command: 'peer-lost-sync',

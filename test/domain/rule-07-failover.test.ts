@@ -200,6 +200,23 @@ describe('rule 7: the new source', () => {
     expect(sync.events()[0]?.data).toMatchObject({ lost: eve, loss: null });
   });
 
+  it('a promise that the engine gave is journaled once, in whatever phase', () => {
+    const given4 = command('promised', { candidate: adam, epoch: 4 });
+    const here = facts({ self: sophocles });
+    expect(
+      given(...mirrored())
+        .when(given4, here)
+        .events(),
+    ).toEqual([
+      expect.objectContaining({
+        type: 'takeover.promised',
+        data: { by: sophocles, candidate: adam, epoch: 4, outOfSync: false },
+      }),
+    ]);
+    const known = given(...mirrored(), promised(sophocles, adam, 4));
+    expect(known.when(given4, here).events()).toEqual([]);
+  });
+
   it('whose engine cannot serve ends its command, leaves service, and the next one takes over', () => {
     const then = given(...taken).when(command('serve-failed', { epoch: 2, why: 'EIO' }), both);
     expect(then.types()).toEqual(['command.failed', 'resource.left-service']);

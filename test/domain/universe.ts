@@ -122,6 +122,7 @@ function bodiesOf(resource: ResourceState | undefined, nodes: readonly NodeName[
     'bitmap-mark-clean': [{ node: self }],
     'bitmap-mark-dirty': nodes.map((peer) => ({ node: self, peer })),
     promise: nodes.map((candidate) => ({ candidate, epoch: next })),
+    promised: nodes.map((candidate) => ({ candidate, epoch: next })),
     'take-handover': [{}],
     return: [{}],
     'settle-conflict': [

@@ -443,12 +443,10 @@ export class EngineYard {
         }
         return ok;
       case 'promise':
-        if (order.epoch <= replica.promised && order.epoch <= replica.epoch)
-          throw new OrderRefused('stale-epoch', 'promised');
-        replica.promised = order.epoch;
+        this.#promise(replica, order.epoch, order.to as NodeName);
         return ok;
       case 'ask-promise':
-        throw new OrderRefused('target-unreachable', 'the link is silent');
+        return this.#askPromise(replica, order.peer as NodeName, order.epoch);
       case 'flags':
         Object.assign(replica, {
           lastOwner: order.lastOwner ?? replica.lastOwner,
@@ -485,6 +483,28 @@ export class EngineYard {
     });
     for (const record of replica.peers.values()) record.outOfSync = true;
     return { ok: true };
+  }
+
+  #promise(replica: SimulatedReplica, epoch: number, to: NodeName): void {
+    if (epoch <= replica.promised && epoch <= replica.epoch)
+      throw new OrderRefused('stale-epoch', 'promised');
+    if (replica.promised === epoch) return;
+    replica.promised = epoch;
+    this.#observe(replica, { type: 'promised', to, epoch });
+  }
+
+  /** The peer's engine answers by itself. */
+  #askPromise(replica: SimulatedReplica, peer: NodeName, epoch: number) {
+    const asked = this.replicas.get(`${peer}/${replica.tag}`);
+    if (!asked || !replica.peers.get(peer)?.connected)
+      throw new OrderRefused('target-unreachable', 'the link is silent');
+    const source = [...asked.peers].find(
+      ([name, { connected }]) => connected && this.replicas.get(`${name}/${replica.tag}`)?.serving,
+    );
+    const highest = Math.max(asked.epoch, asked.promised);
+    const code = asked.serving || source ? 'source-alive' : epoch <= highest ? 'stale-epoch' : null;
+    if (code === null) this.#promise(asked, epoch, replica.node);
+    return { ok: true, promised: code === null, highest: Math.max(asked.epoch, asked.promised), code };
   }
 
   #handOver(replica: SimulatedReplica, to: NodeName, epoch: number) {
