@@ -170,7 +170,7 @@ export class Reconciler {
           order: 'connect',
           peer: intent.peer,
           endpoints: [intent.at],
-          settings: { mode: intent.mode, asyncLimit: intent.asyncLimit },
+          settings: { mode: intent.mode, asyncLimit: intent.asyncLimit, compress: intent.compress },
           pauseReason: this.#context.state().resources[tag]?.mirrors[intent.peer]?.paused?.reason ?? null,
         });
         return true;

@@ -61,6 +61,8 @@ export const PeerSettings = z.strictObject({
   mode: Mode.default('sync'),
   /** Writes that an async mirror may have outstanding. */
   asyncLimit: z.int().min(1).max(1_000_000).default(256),
+  /** Of what is written and copied: 0 off, 1 quickest, 9 smallest. */
+  compress: z.int().min(0).max(9).default(0),
 });
 export type PeerSettings = z.infer<typeof PeerSettings>;
 
@@ -158,6 +160,7 @@ export const orders = {
       resyncMax: ResourceSettings.shape.resyncMax.unwrap().optional(),
       mode: Mode.optional(),
       asyncLimit: PeerSettings.shape.asyncLimit.unwrap().optional(),
+      compress: PeerSettings.shape.compress.unwrap().optional(),
     }),
   }),
   flags: order('flags', { lastOwner: z.boolean().optional(), dataCorrupt: z.boolean().optional() }),

@@ -339,7 +339,7 @@ export class Engine {
   }
 
   #settings(node: Node, order: OrderOf<'settings'>, reply: Reply): void {
-    const { mode, asyncLimit, ...resource } = order.settings;
+    const { mode, asyncLimit, compress, ...resource } = order.settings;
     const peer = order.peer === undefined ? undefined : node.peers.get(order.peer);
     if (order.peer !== undefined && peer === undefined) {
       refuse(reply, new Refused('unknown-peer', `there is no replica on ${order.peer}`));
@@ -349,6 +349,7 @@ export class Engine {
       peer.settings = {
         mode: mode ?? peer.settings.mode,
         asyncLimit: asyncLimit ?? peer.settings.asyncLimit,
+        compress: compress ?? peer.settings.compress,
       };
     }
     node.settings = ResourceSettings.parse({ ...node.settings, ...resource });

@@ -1,11 +1,13 @@
 import { addPeer, forceTakeover, recordOutOfSync, takeover } from '../../domain/generation-state.ts';
 import { type Epoch, Generation, type NodeName } from '../../domain/vocabulary.ts';
 import type { Done } from '../block/block-device.ts';
+import { CompressingLink } from '../link/compressing-link.ts';
+import { Deflater, inflated } from '../link/compression-codec.ts';
 import type { IncomingMessage, LinkFault } from '../link/link.ts';
 import { messageType } from '../link/protocol.ts';
 import type { Endpoint } from '../link/transport.ts';
 import { aboutReceiver } from './bitmaps.ts';
-import type { Notice, PeerSettings, ResourceSettings } from './control-protocol.ts';
+import { type Notice, PeerSettings, type ResourceSettings } from './control-protocol.ts';
 import { HandOver } from './hand-over.ts';
 import { sendJson } from './messages.ts';
 import { type OpenOrder, openLogs } from './open-replica.ts';
@@ -53,6 +55,7 @@ export class Node {
   #network: Network | null = null;
   #source: Source | null = null;
   readonly #states: StateExchange;
+  readonly #deflater = new Deflater();
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -90,7 +93,7 @@ export class Node {
   open(network: Network): void {
     this.#network = network;
     for (const node of Object.keys(this.replica.record.generation.peers) as NodeName[]) {
-      this.#addPeer(node, { mode: 'sync', asyncLimit: 256 }, null, network);
+      this.#addPeer(node, PeerSettings.parse({}), null, network);
     }
   }
 
@@ -142,7 +145,7 @@ export class Node {
     const forget: Step = (next) => {
       this.peers.delete(node);
       this.#source?.remove(node);
-      this.#network?.forget(peer.link);
+      this.#network?.forget(peer.link.inner);
       peer.link.close();
       next(null);
     };
@@ -178,7 +181,7 @@ export class Node {
       ended: (fault) => this.#ended(peer, fault),
       refused: () => undefined,
     });
-    peer.attach(link);
+    peer.attach(new CompressingLink(link, this.#deflater, () => peer.settings.compress));
     this.peers.set(node, peer);
     link.open();
     return peer;
@@ -205,7 +208,9 @@ export class Node {
   }
 
   #received(peer: Peer, message: IncomingMessage): void {
-    if (!this.#dispatch(peer, message)) peer.link.drop();
+    const plain = inflated(message);
+    if (plain === null) message.release();
+    if (plain === null || !this.#dispatch(peer, plain)) peer.link.drop();
   }
 
   /** False: the peer contradicts itself. */

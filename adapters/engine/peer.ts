@@ -1,6 +1,6 @@
 import type { NodeName } from '../../domain/vocabulary.ts';
 import type { Done } from '../block/block-device.ts';
-import type { Link } from '../link/link.ts';
+import type { CompressingLink } from '../link/compressing-link.ts';
 import type { StatePayload } from '../link/protocol.ts';
 import { ReceivedLogs } from './bitmaps.ts';
 import type { PeerSettings } from './control-protocol.ts';
@@ -21,7 +21,7 @@ export class Peer {
   theirs: StatePayload | null = null;
   /** Bits about third replicas that it is sending. */
   readonly logs = new ReceivedLogs();
-  #link: Link | null = null;
+  #link: CompressingLink | null = null;
 
   constructor(node: NodeName, settings: PeerSettings, pauseReason: string | null) {
     this.node = node;
@@ -29,12 +29,12 @@ export class Peer {
     this.pauseReason = pauseReason;
   }
 
-  get link(): Link {
+  get link(): CompressingLink {
     if (this.#link === null) throw new Error(`there is no link to ${this.node} yet`);
     return this.#link;
   }
 
-  attach(link: Link): void {
+  attach(link: CompressingLink): void {
     this.#link = link;
   }
 

@@ -5,7 +5,7 @@
  * | name                | who             | answered by       | fields                                               |
  * |---------------------|-----------------|-------------------|------------------------------------------------------|
  * | write               | source → target | ack               | volume; number = sequence; offset; byteCount =       |
- * |                     |                 |                   | `overtakes`; flags fua, resync; payload = the bytes  |
+ * |                     |                 |                   | `overtakes`; flags fua, resync, deflated; payload    |
  * | zero, trim          | source → target | ack               | volume; number = sequence; offset; byteCount; flags  |
  * | flush               | source → target | flushed           | volume; number = of the flush                        |
  * | clear               | source → target | nothing           | volume; json {peers, ranges}                         |
@@ -68,8 +68,11 @@ export const messageType = {
 } as const;
 export type MessageName = keyof typeof messageType;
 
-/** Of write, zero, trim. `fua`: on stable storage before it is acknowledged. `resync`: copied, not written by the application. */
-export const writeFlag = { fua: 1, resync: 2 } as const;
+/**
+ * Of write, zero, trim. `fua`: on stable storage before it is acknowledged. `resync`: copied, not written by the
+ * application. `deflated`: the payload is compressed (compression-codec.ts).
+ */
+export const writeFlag = { fua: 1, resync: 2, deflated: 4 } as const;
 
 const Count = z.int().min(0);
 const Known = Generation.nullable();

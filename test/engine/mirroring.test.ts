@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NodeName } from '../../domain/vocabulary.ts';
 import { Lab, type NodeUnderTest } from './engine-under-test.ts';
 import { runWorkload } from './workload.ts';
 
@@ -51,6 +52,28 @@ describe('a mirror over real sockets and files', () => {
         .subarray(512, 512 + bytes.length)
         .equals(bytes),
     ).toBe(true);
+  });
+
+  it('writes and copies of a pair with compression are smaller on the link, and the same on the disk (2.11)', async () => {
+    const [adam, eve, mia] = await lab.mirror({ adam: 'sync', eve: 'sync', mia: 'sync' }, { volumeBytes });
+    await adam.ordered({ order: 'settings', peer: 'eve', settings: { compress: 6 } });
+    const sentTo = (target: NodeUnderTest) =>
+      adam.engine.node?.peers.get(NodeName.parse(target.name))?.link.counters.bytesSent ?? 0;
+    const before = [sentTo(eve), sentTo(mia)] as const;
+    const shape = { count: 500, depth: 16, volumeBytes: 4 * MiB, sectorsMax: 64 };
+    await runWorkload(adam.export, { seed: 5, ...shape });
+    await adam.write(5 * MiB + 512, Buffer.alloc(2 * MiB, 'some words, '));
+    expect(eve.image().equals(adam.image())).toBe(true);
+    expect(sentTo(eve) - before[0]).toBeLessThan((sentTo(mia) - before[1]) / 4);
+    adam.observations.length = 0;
+    await adam.ordered({ order: 'resync', peer: 'eve', kind: 'full', force: true });
+    await adam.until('the full resync', () =>
+      adam.observations.some(
+        ({ type, ...rest }) => type === 'resync-completed' && 'kind' in rest && rest.kind === 'full',
+      ),
+    );
+    await adam.inSync(eve);
+    expect(eve.image().equals(adam.image())).toBe(true);
   });
 
   it('regions are cleared on both sides when both disks have them (I5)', async () => {
