@@ -6,6 +6,7 @@ import { emptyState } from '../../domain/state.ts';
 import { NodeName, regionSize, Tag } from '../../domain/vocabulary.ts';
 import { eventsAt } from '../../journal/past.ts';
 import { explain } from '../../projections/explain.ts';
+import { explainRefusal, refusedEvent } from '../../projections/explain-refusal.ts';
 import type { NodeView } from '../../projections/nodes.ts';
 import { type LiveMirror, type StatusView, statusOf } from '../../projections/status.ts';
 import { timelineEntry } from '../../projections/timeline.ts';
@@ -40,6 +41,8 @@ const queries = {
   }),
   /** Why a resource is in the state it is in, or was. */
   explain: z.object({ tag: Tag, asOf: z.string().max(128).optional() }),
+  /** By the id of the refusal's event, or of the command. */
+  'explain-refusal': z.object({ refusal: z.string().min(1).max(128) }),
   'bitmap-examine': z.object({ tag: Tag, node: NodeName, peer: NodeName.optional() }),
 } as const;
 
@@ -149,6 +152,14 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
     const state = moment === undefined ? history.state : replay(emptyState(), events);
     const explanation = explain(events, state, tag);
     return explanation === null ? { refusal: refuse('unknown-tag', tag) } : { explanation };
+  },
+  'explain-refusal': ({ history }, { refusal }: Args<'explain-refusal'>) => {
+    const events = history.events();
+    const refused = refusedEvent(events, refusal);
+    if (refused === undefined)
+      return { refusal: refuse('invalid-request', `no refusal ${refusal} stands in the history`) };
+    const known = eventsAt(history.order, refused.id)?.filter(({ id }) => id !== refused.id) ?? [];
+    return { explanation: explainRefusal(refused, replay(emptyState(), known), events) };
   },
   'bitmap-examine': async ({ context }, { tag, peer }: Args<'bitmap-examine'>) => {
     const status = await context.engines.status(tag).catch(() => null);

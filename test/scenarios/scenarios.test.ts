@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { refusalText } from '../../projections/explain-refusal-text.ts';
 import { linesMax } from '../../projections/explain-text.ts';
 import { Stage } from './stage.ts';
 import { type Block, formatTranscript, parseTranscript } from './transcript.ts';
@@ -11,7 +12,7 @@ const scenarios = readdirSync(here).filter((name) => name.endsWith('.scenario'))
 
 /**
  * Golden transcripts, and what `journal explain` says at the end of each block, where it says something else than
- * before. UPDATE_GOLDEN=1 writes them anew: commit only a difference that you understand.
+ * before; and what it says of each refusal of a person's command. UPDATE_GOLDEN=1 writes them anew: commit only a difference that you understand.
  */
 describe('scenario', () => {
   it.each(scenarios)('%s', { timeout: 60_000 }, async (name) => {
@@ -27,6 +28,9 @@ describe('scenario', () => {
       const text = explanation.join('\n');
       if (text !== explained.at(-1)) explained.push(text);
     }
+    const refusals = stage.refusals();
+    expect(refusals.filter(({ again }) => again !== 'refused alike')).toEqual([]);
+    explained.push(...refusals.map((refusal) => refusalText(refusal).join('\n')));
     stage.close();
     check(file, formatTranscript(played));
     check(explainedFile, `${explained.filter((text) => text !== '').join('\n\n')}\n`);

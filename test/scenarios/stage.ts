@@ -1,7 +1,12 @@
+import { isOperatorCommand } from '../../domain/commands.ts';
 import type { EventEnvelope } from '../../domain/envelope.ts';
 import { parseEnvelopeType } from '../../domain/envelope.ts';
+import { replay } from '../../domain/evolve.ts';
+import { emptyState } from '../../domain/state.ts';
 import { NodeName, Tag } from '../../domain/vocabulary.ts';
+import { eventsAt } from '../../journal/past.ts';
 import { explain } from '../../projections/explain.ts';
+import { explainRefusal, type RefusalExplanation, type Refused } from '../../projections/explain-refusal.ts';
 import { explainText } from '../../projections/explain-text.ts';
 import { statusOf } from '../../projections/status.ts';
 import { statusText } from '../../projections/status-text.ts';
@@ -73,6 +78,19 @@ export class Stage {
     const history = this.#world.nodes.get(this.#world.running()[0] as NodeName)?.agent?.history;
     const explained = history && explain(history.events(), history.state, tag);
     return explained ? explainText(explained) : [];
+  }
+
+  /** What `journal explain --refusal` tells of each refusal of a person's command, at the first node that runs. */
+  refusals(): RefusalExplanation[] {
+    const history = this.#world.nodes.get(this.#world.running()[0] as NodeName)?.agent?.history;
+    if (history === undefined) return [];
+    const events = history.events();
+    return events
+      .filter((event) => event.type === 'command.refused' && isOperatorCommand(event.data.command))
+      .map((refused) => {
+        const known = eventsAt(history.order, refused.id)?.filter(({ id }) => id !== refused.id) ?? [];
+        return explainRefusal(refused as Refused, replay(emptyState(), known), events);
+      });
   }
 
   close(): void {

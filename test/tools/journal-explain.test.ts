@@ -75,3 +75,41 @@ describe('journal explain', () => {
     expect(asked.out).toBe('web is in service on eve; last owner eve, epoch 1\nhow it came about:\n');
   });
 });
+
+describe('journal explain --refusal', () => {
+  it('names rule, facts and what would be allowed, by the id of the event and of the command', async () => {
+    const data = temporaryDirectory();
+    const { loop, journal } = await decider(`${data}/journal`, createFacts);
+    await loop.execute(join);
+    await loop.execute(create('one'));
+    const refused = await loop.execute(create('two', '/srv/b'));
+    if (refused.kind !== 'refused') throw new Error('the same tag twice');
+    await journal.close();
+    for (const id of [refused.id ?? '', 'two']) {
+      const { code, out } = await mirrorkeeper(['journal', 'explain', '--refusal', id, '--data', data]);
+      expect(code).toBe(0);
+      expect(out).toContain('create was refused (tag-exists)');
+      expect(out).toContain('rule 1: a tag names one resource');
+      expect(out).toContain('/srv/b: free, 1,048,576 bytes, blank');
+    }
+    const json = await mirrorkeeper(['journal', 'explain', '--refusal', 'two', '--data', data, '--json']);
+    expect(JSON.parse(json.out)).toMatchObject({
+      code: 'tag-exists',
+      again: 'refused alike',
+      asked: { tag: 'web' },
+    });
+    const unknown = await mirrorkeeper(['journal', 'explain', '--refusal', 'one', '--data', data]);
+    expect([unknown.code, unknown.err]).toEqual([
+      1,
+      expect.stringContaining('no refusal one stands in the history'),
+    ]);
+  });
+
+  it.each([[['journal', 'explain']], [['journal', 'explain', 'web', '--refusal', 'two']]])(
+    '%j is answered with a sentence and the code for usage',
+    async (args) => {
+      const { code, err } = await mirrorkeeper(args);
+      expect([code, err]).toEqual([2, expect.stringContaining('mirrorkeeper: ')]);
+    },
+  );
+});

@@ -3,10 +3,13 @@ import { z } from 'zod';
 import { replay } from '../../domain/evolve.ts';
 import { emptyState } from '../../domain/state.ts';
 import type { Tag } from '../../domain/vocabulary.ts';
+import { eventsAt } from '../../journal/past.ts';
 import { type Explanation, explain } from '../../projections/explain.ts';
+import { explainRefusal, type RefusalExplanation, refusedEvent } from '../../projections/explain-refusal.ts';
+import { refusalText } from '../../projections/explain-refusal-text.ts';
 import { explainText } from '../../projections/explain-text.ts';
-import { offlineHistory } from '../offline-history.ts';
-import { Exit, exitCodes } from '../program.ts';
+import { offlineHistory, offlineOrder } from '../offline-history.ts';
+import { Exit, exitCodes, shortened } from '../program.ts';
 import { type ConnectionOptions, timeoutMsOf, withConnection } from './connection.ts';
 import { parseTag } from './names.ts';
 import { ask, asking } from './query.ts';
@@ -15,14 +18,18 @@ import type { Terminal } from './terminal.ts';
 interface ExplainOptions extends ConnectionOptions {
   readonly data?: string;
   readonly asOf?: string;
+  readonly refusal?: string;
 }
 
-/** `journal explain TAG`: asks a running agent, or reads a data directory. */
+/** `journal explain TAG`, `journal explain --refusal ID`: asks a running agent, or reads a data directory. */
 export const explainCommand = (terminal: Terminal): Command =>
   withConnection(
     new Command('explain')
-      .description('why a resource is in the state it is in: what led there, who wanted it, by which policy')
-      .argument('<tag>', 'name of the resource', parseTag)
+      .description(
+        'why a resource is in its state, or why a command was refused: causes, actors, policies, facts',
+      )
+      .argument('[tag]', 'name of the resource', parseTag)
+      .option('--refusal <id>', 'the refusal: id of its event, or of the command')
       .option('--as-of <event|time>', 'as things were: NODE#SEQUENCE, NODE/INCARNATION/SEQUENCE or a time')
       .option('--data <dir>', 'the data directory of an agent that does not run, instead of asking one'),
   )
@@ -32,34 +39,77 @@ export const explainCommand = (terminal: Terminal): Command =>
 Examples:
   mirrorkeeper journal explain datarep-ext3
   mirrorkeeper journal explain datarep-ext3 --as-of 2026-11-20T18:54:16Z
+  mirrorkeeper journal explain --refusal eve/1/42
   mirrorkeeper journal explain datarep-ext3 --data /var/lib/mirrorkeeper`,
     )
-    .action(async (tag: Tag, options: ExplainOptions) => {
-      const show = (explanation: Explanation) =>
-        terminal.output.out(
-          options.json ? `${JSON.stringify(explanation)}\n` : `${explainText(explanation).join('\n')}\n`,
+    .action(async (tag: Tag | undefined, options: ExplainOptions) => {
+      const { refusal } = options;
+      if (refusal !== undefined && (tag !== undefined || options.asOf !== undefined))
+        throw new Exit(
+          exitCodes.usage,
+          '--refusal names all there is: neither a tag nor --as-of goes with it',
         );
-      if (options.data !== undefined) return show(await fromDirectory(options.data, tag, options.asOf));
-      return asking(terminal, options, async (client) => {
-        const args = { tag, asOf: options.asOf };
-        const { explanation } = await ask(client, 'explain', args, timeoutMsOf(options), Answer);
-        await show(explanation);
-      });
+      if (refusal !== undefined) return explainRefused(terminal, refusal, options);
+      if (tag === undefined) throw new Exit(exitCodes.usage, 'a tag is needed, or --refusal ID');
+      return explainTag(terminal, tag, options);
     });
 
-const isExplanation = (value: unknown): value is Explanation =>
-  typeof value === 'object' &&
-  value !== null &&
-  'steps' in value &&
-  'policies' in value &&
-  'mirrors' in value;
-
-const Answer = z.object({ explanation: z.custom<Explanation>(isExplanation) });
-
-async function fromDirectory(data: string, tag: Tag, asOf: string | undefined): Promise<Explanation> {
-  const events = await offlineHistory(data, asOf);
-  const explanation = explain(events, replay(emptyState(), events), tag);
-  if (explanation === null)
+async function explainTag(terminal: Terminal, tag: Tag, options: ExplainOptions): Promise<void> {
+  const show = (explanation: Explanation) => print(terminal, options, explanation, explainText(explanation));
+  if (options.data !== undefined) {
+    const events = await offlineHistory(options.data, options.asOf);
+    const explanation = explain(events, replay(emptyState(), events), tag);
+    if (explanation !== null) return show(explanation);
     throw new Exit(exitCodes.refused, `unknown-tag: no resource ${tag} is known there`);
-  return explanation;
+  }
+  return asking(terminal, options, async (client) => {
+    const args = { tag, asOf: options.asOf };
+    const { explanation } = await ask(client, 'explain', args, timeoutMsOf(options), Explained);
+    await show(explanation);
+  });
 }
+
+async function explainRefused(terminal: Terminal, id: string, options: ExplainOptions): Promise<void> {
+  const show = (explanation: RefusalExplanation) =>
+    print(terminal, options, explanation, refusalText(explanation));
+  if (options.data !== undefined) return show(await refusedThere(options.data, id));
+  return asking(terminal, options, async (client) => {
+    const args = { refusal: id };
+    const { explanation } = await ask(
+      client,
+      'explain-refusal',
+      args,
+      timeoutMsOf(options),
+      RefusalExplained,
+    );
+    await show(explanation);
+  });
+}
+
+async function refusedThere(data: string, id: string): Promise<RefusalExplanation> {
+  const order = await offlineOrder(data);
+  const events = eventsAt(order, undefined) ?? [];
+  const refused = refusedEvent(events, id);
+  if (refused === undefined)
+    throw new Exit(exitCodes.refused, `no refusal ${shortened(id)} stands in the history`);
+  const known = eventsAt(order, refused.id)?.filter((event) => event.id !== refused.id) ?? [];
+  return explainRefusal(refused, replay(emptyState(), known), events);
+}
+
+const print = (
+  { output }: Terminal,
+  { json }: ExplainOptions,
+  explanation: object,
+  lines: readonly string[],
+) => output.out(json ? `${JSON.stringify(explanation)}\n` : `${lines.join('\n')}\n`);
+
+const has = (value: unknown, ...names: readonly string[]) =>
+  typeof value === 'object' && value !== null && names.every((name) => name in value);
+
+/** As an agent of the same version tells it. */
+const Explained = z.object({
+  explanation: z.custom<Explanation>((value) => has(value, 'steps', 'policies', 'mirrors')),
+});
+const RefusalExplained = z.object({
+  explanation: z.custom<RefusalExplanation>((value) => has(value, 'rule', 'ifOnly', 'because')),
+});
