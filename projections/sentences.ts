@@ -17,7 +17,9 @@ const sentences: Sentences = {
   'resource.entered-service': ({ resource, data }) =>
     `${data.node} put ${resource} in service with epoch ${data.epoch} (${data.why})`,
   'resource.left-service': ({ resource, data }) =>
-    `${data.node} took ${resource} out of service (${data.why})${data.handedTo === null ? '' : ` and handed it to ${data.handedTo.node}`}`,
+    data.why === 'never-served'
+      ? `${data.node} could not serve ${resource} and gave it back`
+      : `${data.node} took ${resource} out of service (${data.why})${data.handedTo === null ? '' : ` and handed it to ${data.handedTo.node}`}`,
   'resource.forced-online': ({ resource, data }) =>
     `${resource} was forced online on ${data.node}; lost: ${data.lost.text}`,
   'resource.settings-changed': ({ resource, data }) =>
