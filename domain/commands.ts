@@ -169,6 +169,8 @@ export const CommandHeader = z.object({
   /** Past it the command is refused with `stale-command`. */
   deadline: WallTime.optional(),
   dryRun: z.boolean().optional(),
+  /** With `dryRun`: an event or a time; it is decided as of then. */
+  asOf: z.string().min(1).max(128).optional(),
   /** The token that came with the account of what would be lost (rule 23). */
   acceptLoss: z.string().max(256).optional(),
 });

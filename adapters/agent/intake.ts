@@ -7,6 +7,7 @@ import {
   operatorCommandNames,
   operatorCommands,
 } from '../../domain/commands.ts';
+import type { Plan } from '../../domain/dry-run.ts';
 import type { EventEnvelope } from '../../domain/envelope.ts';
 import type { AnyEvent } from '../../domain/events.ts';
 import { type Refusal, refuse } from '../../domain/refusals.ts';
@@ -18,6 +19,7 @@ import { CommandToken } from '../bus/subjects.ts';
 import { type AgentContext, silenceMs } from './context.ts';
 import { type Addressed, deciderOf } from './decider.ts';
 import type { Change, History } from './history.ts';
+import { planThen } from './plan-then.ts';
 import { answerQuery, queryNames } from './queries.ts';
 import type { ViewPublisher } from './view-publisher.ts';
 
@@ -94,6 +96,7 @@ export class CommandIntake {
     if (isOperatorCommand(issued.command)) {
       const parsed = parseCommand(issued);
       if ('refusal' in parsed) return this.#invalid(issued, parsed.refusal);
+      if (parsed.command.asOf !== undefined) return this.#then(parsed.command);
     }
     await this.#hearsOf(issued);
     const decider = this.#decider(issued);
@@ -232,23 +235,7 @@ export class CommandIntake {
   ): Promise<CommandReply> {
     const decider = this.#context.options.node;
     if (executed.kind === 'refused') return this.#refused(command.id, executed);
-    if (executed.kind === 'planned') {
-      const plan = executed.resyncs.map(({ source, target, kind, bytes }) => ({
-        source,
-        target,
-        kind,
-        bytes,
-      }));
-      const events = executed.events.map(({ type }) => type);
-      return {
-        ok: true,
-        commandId: command.id,
-        decider,
-        events,
-        plan,
-        ...(executed.loss ? { loss: executed.loss, token: executed.token } : {}),
-      };
-    }
+    if (executed.kind === 'planned') return this.#planned(command.id, decider, executed);
     const events = executed.events.map(({ id }) => id);
     const outcome = this.#endOf(executed.events, command.id) ?? (await this.#inTime(ended, timeoutMs));
     if (outcome === 'timeout') {
@@ -258,6 +245,24 @@ export class CommandIntake {
     return outcome.ok
       ? { ok: true, commandId: command.id, decider, events }
       : this.#failed(command, outcome.why, events);
+  }
+
+  /** Nothing is journaled of it, and nothing is forwarded: the past is the same at every agent. */
+  async #then(command: Command): Promise<CommandReply> {
+    const { plan, decider } = await planThen(this.#context, this.#history, command);
+    return plan.kind === 'planned'
+      ? this.#planned(command.id, decider, plan)
+      : { ...this.#refused(command.id, { ...plan, id: null }), decider };
+  }
+
+  #planned(
+    commandId: string,
+    decider: NodeName,
+    { events, resyncs, loss, token }: Extract<Plan, { kind: 'planned' }>,
+  ): CommandReply {
+    const plan = resyncs.map(({ source, target, kind, bytes }) => ({ source, target, kind, bytes }));
+    const types = events.map(({ type }) => type);
+    return { ok: true, commandId, decider, events: types, plan, ...(loss ? { loss, token } : {}) };
   }
 
   #refused(
@@ -345,6 +350,8 @@ function parseCommand(issued: IssuedCommand): { readonly command: Command } | { 
   const parsed = schema.safeParse(body);
   if (!parsed.success)
     return { refusal: refuse('invalid-request', z.prettifyError(parsed.error).replaceAll('\n', ' ')) };
+  if (parsed.data.asOf !== undefined && !parsed.data.dryRun)
+    return { refusal: refuse('invalid-request', 'asOf goes with dryRun: the past cannot be changed') };
   return {
     command: { ...parsed.data, command: name, actor, digest: commandDigest(body) } as unknown as Command,
   };

@@ -15,6 +15,7 @@ import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
 import type { AgentContext } from './context.ts';
 import type { History } from './history.ts';
+import { noMoment } from './plan-then.ts';
 import type { ViewPublisher } from './view-publisher.ts';
 
 /** What only asks: answered by any agent from its own history, nothing is journaled. */
@@ -148,7 +149,7 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
   },
   explain: ({ history }, { tag, asOf: moment }: Args<'explain'>) => {
     const events = moment === undefined ? history.events() : eventsAt(history.order, moment);
-    if (events === null) return { refusal: noMoment(moment) };
+    if (events === null) return { refusal: noMoment(moment ?? '') };
     const state = moment === undefined ? history.state : replay(emptyState(), events);
     const explanation = explain(events, state, tag);
     return explanation === null ? { refusal: refuse('unknown-tag', tag) } : { explanation };
@@ -221,14 +222,8 @@ function standingAt(
   knownBy: string | undefined,
 ): Standing | { refusal: Refusal } {
   const events = eventsAt(history.order, moment, knownBy);
-  if (events === null) return { refusal: noMoment(moment) };
+  if (events === null) return { refusal: noMoment(moment ?? '') };
   const standing = emptyStanding();
   fold(standing, events);
   return standing;
 }
-
-const noMoment = (moment: string | undefined): Refusal =>
-  refuse(
-    'invalid-request',
-    `--as-of ${moment} is neither an event (NODE/INCARNATION/SEQUENCE or NODE#SEQUENCE) nor a time`,
-  );
