@@ -23,6 +23,7 @@ export interface Plan {
   readonly intentLogs: 'kept' | 'none';
   readonly timing: Timing;
   readonly writeTimeoutMs: number;
+  readonly clearAfterMs: number;
 }
 
 export const pairKey = (left: NodeName, right: NodeName) => [left, right].sort().join('+');
@@ -233,7 +234,7 @@ export class Host {
       intentLogs: plan.intentLogs === 'kept' ? folder : 'none',
       keyFile: '/key',
       listen: { host: this.node, port: linkPort },
-      settings: { ...plan.timing, writeTimeoutMs: plan.writeTimeoutMs },
+      settings: { ...plan.timing, writeTimeoutMs: plan.writeTimeoutMs, clearAfterMs: plan.clearAfterMs },
       create: !this.#isCreated,
       isFirst: !this.#isCreated && this.node === plan.nodes[0],
     };

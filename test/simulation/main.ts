@@ -46,7 +46,7 @@ function runMutation(name: string): void {
     process.exitCode = 2;
     return;
   }
-  const { caught, output } = tryMutation(process.cwd(), mutation, 1, mutationSeeds);
+  const { caught, output } = tryMutation(process.cwd(), mutation, mutationSeeds);
   console.log(output);
   console.log(`${mutation.name} (${mutation.rule}): ${caught ? 'caught' : 'NOT CAUGHT'}`);
   if (!caught) process.exitCode = 1;

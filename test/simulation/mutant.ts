@@ -11,6 +11,8 @@ export interface Mutation {
   readonly name: string;
   /** What the mutant does wrong. */
   readonly rule: string;
+  /** The first seed, where 1 would be long before the one that meets it. */
+  readonly from?: number;
   readonly changes: readonly Change[];
 }
 
@@ -28,7 +30,8 @@ export interface Verdict {
 const folders = ['domain', 'journal', 'projections', 'adapters', 'test/simulation'] as const;
 
 /** Runs seeds of the mutant until the simulation catches it, or `seedCount` are through. `root`: the repository. */
-export function tryMutation(root: string, mutation: Mutation, from: number, seedCount: number): Verdict {
+export function tryMutation(root: string, mutation: Mutation, seedCount: number): Verdict {
+  const from = mutation.from ?? 1;
   const copy = mkdtempSync(join(tmpdir(), 'mutant-'));
   try {
     copySource(root, copy);

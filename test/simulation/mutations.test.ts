@@ -7,7 +7,7 @@ const root = join(import.meta.dirname, '../..');
 
 describe('the simulation catches a safety rule that is broken on purpose', () => {
   it.each(mutations)('$name: $rule', { timeout: 300_000 }, (mutation) => {
-    const { caught, output } = tryMutation(root, mutation, 1, mutationSeeds);
+    const { caught, output } = tryMutation(root, mutation, mutationSeeds);
     expect(caught, output).toBe(true);
     expect(output).toMatch(/FAILED seed \d+/);
   });

@@ -1,6 +1,6 @@
 import type { Mutation } from './mutant.ts';
 
-/** Each must be caught within so many seeds. */
+/** Each must be caught within so many seeds from where it begins. */
 export const mutationSeeds = 200;
 
 /** Safety rules broken on purpose; each text occurs once, so that a change of the source cannot switch one off. */
@@ -58,6 +58,52 @@ export const mutations: readonly Mutation[] = [
         replica.observe(observation, (record) => losePeer(record, node), ignore);
         next(null);
       },`,
+      },
+    ],
+  },
+  {
+    name: 'target-marks-for-one',
+    rule: 'a target does not mark for the other targets what the source sends it (2.6)',
+    changes: [
+      {
+        file: 'adapters/engine/apply-queue.ts',
+        find: 'const isMarked = markRegions(volume, message.offset,',
+        put: `const one = { markable: volume.markable.slice(0, 1) } as unknown as Volume;
+    const isMarked = markRegions(one, message.offset,`,
+      },
+    ],
+  },
+  {
+    name: 'clear-for-absent',
+    rule: 'targets clear their marks for each other although one of them does not have the write (2.6)',
+    changes: [
+      {
+        file: 'adapters/engine/clearing.ts',
+        find: 'for (const other of holding) {',
+        put: 'for (const other of this.#mirrors.values()) {',
+      },
+    ],
+  },
+  {
+    name: 'ignore-bits-of-target',
+    rule: 'a resync copies what the source has marked, without what the target has (2.7)',
+    from: 50,
+    changes: [
+      {
+        file: 'adapters/engine/mirror-resync.ts',
+        find: 'bits.set(payload, at);',
+        put: '',
+      },
+    ],
+  },
+  {
+    name: 'clear-by-one-volume',
+    rule: 'regions of all volumes are cleared when the first volume is on stable storage (2.6)',
+    changes: [
+      {
+        file: 'adapters/engine/clearing.ts',
+        find: 'const steps = volumes.flatMap(',
+        put: 'const steps = volumes.slice(0, 1).flatMap(',
       },
     ],
   },

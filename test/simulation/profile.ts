@@ -52,11 +52,11 @@ export const faultKinds = [
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
-const names = ['adam', 'eve', 'cain', 'seth'];
+const names = ['adam', 'eve', 'cain', 'seth', 'enos', 'noah', 'shem', 'ham'].map((name) => Name.parse(name));
 const modes: readonly Mode[] = ['sync', 'sync', 'sync', 'async', 'memory-sync'];
 
 export function drawProfile(random: Random): Profile {
-  return {
+  const narrow: Profile = {
     plan: drawPlan(random),
     disk: {
       latencyMs: random.pick([
@@ -85,24 +85,37 @@ export function drawProfile(random: Random): Profile {
     faultsFromMs: random.pick([0, 0, 3_000]),
     faultsForMs: random.pick([3_000, 6_000, 12_000]),
   };
+  const plan = random.chance(0.15) ? widened(narrow.plan, random) : narrow.plan;
+  return { ...narrow, plan: { ...plan, clearAfterMs: random.pick([50, 500, 5_000]) } };
+}
+
+/** Up to seven targets. */
+function widened(plan: Plan, random: Random): Plan {
+  const nodes = names.slice(0, random.between(5, names.length));
+  return { ...plan, nodes, modes: drawModes(nodes, random) };
+}
+
+function drawModes(nodes: readonly NodeName[], random: Random): Plan['modes'] {
+  const pairs = nodes.flatMap((left, index) => nodes.slice(index + 1).map((right) => pairKey(left, right)));
+  return new Map(pairs.map((pair) => [pair, random.pick(modes)]));
 }
 
 function drawPlan(random: Random): Plan {
-  const nodes: NodeName[] = names.slice(0, random.pick([2, 2, 3, 3, 4])).map((name) => Name.parse(name));
+  const nodes = names.slice(0, random.pick([2, 2, 3, 3, 4]));
   const volumeCount = random.pick([1, 1, 1, 2]);
   const volumes = Array.from({ length: volumeCount }, (_, index) => ({
     name: VolumeName.parse(`v${index}`),
     byteSize: random.between(4, 32) * regionSize + random.pick([0, random.between(1, 127)]) * sectorSize,
   }));
-  const pairs = nodes.flatMap((left, index) => nodes.slice(index + 1).map((right) => pairKey(left, right)));
   return {
     nodes,
     volumes,
-    modes: new Map(pairs.map((pair) => [pair, random.pick(modes)])),
+    modes: drawModes(nodes, random),
     asyncLimit: random.pick([4, 64, 256]),
     intentLogs: random.chance(0.9) ? 'kept' : 'none',
     timing: { heartbeatMs: 200, lostAfter: 5 },
     writeTimeoutMs: 2_000,
+    clearAfterMs: 5_000,
   };
 }
 
