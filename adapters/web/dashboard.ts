@@ -6,6 +6,7 @@ import type { Agent } from '../agent/agent.ts';
 import type { Bus } from '../bus/bus.ts';
 import { CommandBody } from '../bus/messages.ts';
 import { CommandToken } from '../bus/subjects.ts';
+import { branchesIn } from './branches.ts';
 import { Feed } from './feed.ts';
 import { LiveWatch } from './live-watch.ts';
 import { Metrics } from './metrics.ts';
@@ -42,12 +43,13 @@ const TimelineQuery = z.strictObject({
   actor: word.optional(),
   text: word.optional(),
 });
+const BranchesQuery = z.strictObject({ tag: Tag, place: place.optional() });
 const CommandRequest = z.strictObject({
   command: CommandToken,
   body: CommandBody,
   timeoutMs: z.int().min(100).max(120_000).default(60_000),
 });
-/** Of the operator's own command (mirrorkeeper command ID) only this agent knows where it went: asked, not guessed. */
+/** Another node may be asked for its intent log: so long. */
 const patienceMs = 2000;
 
 /** The dashboard and what monitoring reads, served by this agent (REQUIREMENTS 5, Web). Resolves when it listens. */
@@ -98,6 +100,14 @@ export async function serveDashboard(
     },
     'GET /api/timeline': async (_request, response, url) =>
       sendJson(response, 200, await past.find(checked(TimelineQuery, Object.fromEntries(url.searchParams)))),
+    'GET /api/branches': async (_request, response, url) => {
+      const query = checked(BranchesQuery, Object.fromEntries(url.searchParams));
+      const until = query.place ?? agent.history.order.length;
+      const { state } = query.place === undefined ? agent.history : await past.standingAt(query.place);
+      const branches = branchesIn(agent.history, state.resources[query.tag], until);
+      if (branches === null) throw new HttpError(404, `${query.tag} is not split`);
+      sendJson(response, 200, branches);
+    },
     'GET /api/bitmap': async (_request, response, url) => {
       const body = checked(
         z.strictObject({ tag: Tag, node: NodeName }),
@@ -121,6 +131,7 @@ export async function serveDashboard(
 
   const forMonitoring = ['/healthz', '/readyz', '/metrics'];
   const files = readPageFiles(pageFolder);
+  if (files.size === 0) log.warn({ pageFolder }, 'the dashboard has no page: npm run build makes it');
   const server = await listenForWeb({ host, port, routes, forMonitoring, files, log });
   return {
     address: server.address,

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const types: Readonly<Record<string, string>> = {
@@ -15,9 +15,10 @@ export interface PageFile {
   readonly isForGood: boolean;
 }
 
-/** The page as the build left it, by the path it is asked for at. Names from outside are looked up, never opened. */
+/** The page as the build left it, by the path it is asked for at; empty where it was not built. Names from outside are looked up, never opened. */
 export function readPageFiles(folder: string): ReadonlyMap<string, PageFile> {
   const files = new Map<string, PageFile>();
+  if (!existsSync(join(folder, 'index.html'))) return files;
   for (const name of readdirSync(folder)) {
     const type = types[name.split('.').at(-1) ?? ''];
     if (type === undefined) continue;

@@ -41,7 +41,7 @@ export class Past {
   /** The picture after the first `place` events. */
   async pictureAt(place: number): Promise<Picture> {
     const end = Math.max(0, Math.min(place, this.#history.order.length));
-    const standing = await this.#inTurn(() => this.#standingAt(end));
+    const standing = await this.standingAt(end);
     const from = Math.max(0, end - pastEvents);
     return {
       ...this.#identity,
@@ -50,6 +50,11 @@ export class Past {
       views: Object.fromEntries(viewsOf(standing, '*', pageViews)),
       timeline: { from, entries: this.#history.events(from, end).map(timelineEntry) },
     };
+  }
+
+  /** What the first `place` events fold to. */
+  async standingAt(place: number): Promise<Standing> {
+    return await this.#inTurn(() => this.#standingAt(Math.min(place, this.#history.order.length)));
   }
 
   /** How many events had happened by then, by their writers' clocks. */

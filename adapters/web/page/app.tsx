@@ -1,8 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import { Announcer } from './announcer.tsx';
 import { HistoryPage } from './history.tsx';
+import { OperatorButton } from './operator.tsx';
 import { Overview } from './overview.tsx';
 import { ResourcePage } from './resource.tsx';
+import { SplitBrainPage } from './split-brain.tsx';
 import { agentNow, type PageState, usePage } from './store.ts';
 import { PastBanner, TimeTravel } from './time-travel.tsx';
 
@@ -56,6 +58,8 @@ function Routed({ page, path, nowMs }: { page: PageState; path: string; nowMs: n
       return <HistoryPage scene={scene} />;
     case 'resource':
       return <ResourcePage key={name} {...shown} tag={decodeURIComponent(name)} />;
+    case 'split-brain':
+      return <SplitBrainPage key={name} {...shown} tag={decodeURIComponent(name)} />;
     default:
       return (
         <p>
@@ -71,7 +75,7 @@ const connectionWords = {
   lost: 'no answer; trying again',
 } as const;
 
-function Head({ page: { connection, present, path } }: { page: PageState }) {
+function Head({ page: { connection, present, path, operator } }: { page: PageState }) {
   const link = (to: string, text: string) => (
     <a href={`#${to}`} aria-current={path === to ? 'page' : undefined}>
       {text}
@@ -84,6 +88,7 @@ function Head({ page: { connection, present, path } }: { page: PageState }) {
         {link('/', 'Overview')}
         {link('/history', 'History')}
       </nav>
+      <OperatorButton operator={operator} />
       <span class={`connection ${connection}`} role="status">
         {connectionWords[connection]}
         {present === null ? '' : `, told by ${present.node}`}

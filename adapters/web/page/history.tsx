@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { TimelineEntry } from '../../../projections/timeline.ts';
 import type { Found } from '../picture.ts';
-import { EventLine } from './parts.tsx';
+import { Choice, EventLine } from './parts.tsx';
 import type { Scene } from './scene.ts';
 import { getJson } from './store.ts';
 
@@ -94,10 +94,28 @@ export function History({ scene, tag }: { scene: Scene; tag?: string }) {
       </h2>
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
         {tag === undefined && (
-          <Choice label="Resource" value={filter.tag} options={tags} set={(value) => set({ tag: value })} />
+          <Choice
+            label="Resource"
+            any="all"
+            value={filter.tag}
+            options={tags}
+            set={(value) => set({ tag: value })}
+          />
         )}
-        <Choice label="Type" value={filter.type} options={types} set={(value) => set({ type: value })} />
-        <Choice label="By" value={filter.actor} options={actors} set={(value) => set({ actor: value })} />
+        <Choice
+          label="Type"
+          any="all"
+          value={filter.type}
+          options={types}
+          set={(value) => set({ type: value })}
+        />
+        <Choice
+          label="By"
+          any="all"
+          value={filter.actor}
+          options={actors}
+          set={(value) => set({ actor: value })}
+        />
         <label>
           Text
           <input
@@ -142,31 +160,5 @@ function fits(entry: TimelineEntry, { tag, type, actor, text, everything }: Filt
     (type === '' || entry.type === type) &&
     (actor === '' || entry.actor.id === actor) &&
     (part === '' || `${entry.sentence} ${entry.reason ?? ''}`.toLowerCase().includes(part))
-  );
-}
-
-function Choice({
-  label,
-  value,
-  options,
-  set,
-}: {
-  label: string;
-  value: string;
-  options: readonly string[];
-  set: (value: string) => void;
-}) {
-  return (
-    <label>
-      {label}
-      <select value={value} onChange={(event) => set(event.currentTarget.value)}>
-        <option value="">all</option>
-        {options.map((option) => (
-          <option key={option} value={option}>
-            {option}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }

@@ -1,6 +1,7 @@
 import { render } from 'preact';
 import { App } from './app.tsx';
 import { connect } from './connection.ts';
+import { signInAgain } from './operator.tsx';
 import { pathOf, update } from './store.ts';
 
 addEventListener('hashchange', () => {
@@ -9,6 +10,7 @@ addEventListener('hashchange', () => {
   document.getElementById('main')?.focus();
   if (isPage) scrollTo(0, 0);
 });
+signInAgain();
 connect();
 const page = document.getElementById('page');
 if (page !== null) {

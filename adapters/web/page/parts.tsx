@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact';
+import { useId } from 'preact/hooks';
 import type { StatusMirror, StatusView } from '../../../projections/status.ts';
 import { bytesText, durationText } from '../../../projections/status-text.ts';
 import type { TimelineEntry } from '../../../projections/timeline.ts';
@@ -15,13 +16,9 @@ import {
   takeoverText,
 } from './text.ts';
 
-/** A symbol of its own for each tone, so that nobody depends on colours. */
-const symbols: Readonly<Record<Tone, string>> = { good: '✓', busy: '↻', warn: '!', bad: '✕', off: '–' };
-
+/** Each tone has a symbol of its own (style.css), so that nobody depends on colours. */
 export const Badge = ({ tone, children }: { tone: Tone; children: ComponentChildren }) => (
-  <span class={`badge ${tone}`}>
-    <span aria-hidden="true">{symbols[tone]}</span> {children}
-  </span>
+  <span class={`badge ${tone}`}>{children}</span>
 );
 
 export const StateBadge = ({ status }: { status: StatusView }) => (
@@ -119,5 +116,31 @@ export function EventLine({
         </p>
       </div>
     </li>
+  );
+}
+
+interface ChoiceProps {
+  readonly label: string;
+  readonly value: string;
+  readonly options: readonly string[];
+  readonly set: (value: string) => void;
+  /** The word for no choice, where none has to be made. */
+  readonly any?: string;
+}
+
+export function Choice({ label, value, options, set, any }: ChoiceProps) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <select id={id} value={value} onChange={(event) => set(event.currentTarget.value)}>
+        {any !== undefined && <option value="">{any}</option>}
+        {options.map((option) => (
+          <option key={option} value={option}>
+            {option}
+          </option>
+        ))}
+      </select>
+    </div>
   );
 }

@@ -1,5 +1,6 @@
 import type { StatusView } from '../../../projections/status.ts';
 import { ageText } from '../../../projections/status-text.ts';
+import { Commands } from './commands.tsx';
 import { History } from './history.tsx';
 import { Alarms, type Shown } from './overview.tsx';
 import { Badge, MirrorRow, StateBadge } from './parts.tsx';
@@ -39,13 +40,14 @@ export function ResourcePage({ scene, live, nowMs, tag }: Shown & { tag: string 
       </section>
       <section aria-labelledby="mirrors">
         <h2 id="mirrors">Mirrors</h2>
-        <ul class="mirrors">
+        <ul class="mirrors card">
           {status.mirrors.map((mirror) => (
             <MirrorRow key={mirror.target} status={status} mirror={mirror} scene={scene} nowMs={nowMs} />
           ))}
         </ul>
         <Exposures status={status} scene={scene} />
       </section>
+      <Commands status={status} />
       <History scene={scene} tag={tag} />
     </>
   );
