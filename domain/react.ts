@@ -1,7 +1,7 @@
 import { takeoverOrder, whyNotEligible } from './eligibility.ts';
 import type { EndpointOf, VolumeOf } from './events.ts';
 import { mustRenew } from './promises.ts';
-import { scopeInForce, settingOf } from './settings.ts';
+import { replicationPath, scopeInForce, settingOf } from './settings.ts';
 import {
   asSeenBy,
   type ClusterState,
@@ -32,7 +32,7 @@ export type Intent =
       readonly do: 'connect';
       readonly tag: Tag;
       readonly peer: NodeName;
-      readonly at: EndpointOf;
+      readonly at: readonly EndpointOf[];
       readonly mode: Mode;
       readonly compress: number;
       readonly asyncLimit: number;
@@ -122,7 +122,8 @@ function opened(state: ClusterState, resource: ResourceState, self: NodeName): I
     open,
     tune(state, tag, self),
     ...peers.flatMap((peer): Intent[] => {
-      const at = resource.replicas[peer]?.replication;
+      const recorded = resource.replicas[peer]?.replication;
+      const at = replicationPath(state.settings, tag, self, peer) ?? (recorded && [recorded]);
       const compress = compressionOf(state, resource, self, peer);
       const asyncLimit = settingOf(state.settings, { tag, node: self, peer }, 'async-limit') ?? 256;
       return at
@@ -245,11 +246,14 @@ function failoverAfter(
 }
 
 function compare(resource: ResourceState, self: NodeName): Intent {
-  const nodes = resource.reigns.map(({ node }) => node);
-  const wrote = nodes.filter((node) =>
-    resource.replicas[node]?.wroteWithout.some((other) => nodes.includes(other)),
-  );
-  return { do: 'compare', tag: resource.tag, with: nodes.filter((node) => node !== self), wrote };
+  const others = resource.reigns.flatMap(({ node }) => (node === self ? [] : [node]));
+  return { do: 'compare', tag: resource.tag, with: others, wrote: wroteInConflict(resource) };
+}
+
+/** Of those that reign at once the ones that wrote without another of them (rule 12). */
+export function wroteInConflict({ reigns: all, replicas }: ResourceState): NodeName[] {
+  const nodes = all.map(({ node }) => node);
+  return nodes.filter((node) => replicas[node]?.wroteWithout.some((other) => nodes.includes(other)));
 }
 
 function recovery(resource: ResourceState, self: NodeName): Intent[] {

@@ -1,10 +1,25 @@
 import { z } from 'zod';
+import type { EndpointOf } from './events.ts';
 import { AbsolutePath, Mode } from './vocabulary.ts';
 
 /** Every settings key (REQUIREMENTS 5), with the values it takes as the bus sends them. */
 const seconds = z.coerce.number().min(0).max(86_400);
 const bytesPerSecond = z.coerce.number().min(0);
+/** Replication paths of a pair, tried in turn. */
+const pathsMax = 8;
 const onOff = z.preprocess((value) => (value === 'on' ? true : value === 'off' ? false : value), z.boolean());
+
+/** `HOST:PORT,HOST:PORT`; none for the empty text, undefined for what is none. IPv6 addresses stand in brackets. */
+export function endpointsOf(text: string): readonly EndpointOf[] | undefined {
+  if (text === '') return [];
+  const endpoints = text.split(',').map((part) => {
+    const [, inBrackets, name, port] =
+      /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(part) ?? [];
+    return { host: inBrackets ?? name ?? '', port: Number(port) };
+  });
+  const isOne = ({ host, port }: EndpointOf) => host !== '' && port >= 1 && port <= 65_535;
+  return endpoints.length <= pathsMax && endpoints.every(isOne) ? endpoints : undefined;
+}
 
 export const settingSchemas = {
   'async-limit': z.coerce.number().int().min(1).max(65_536),
@@ -12,7 +27,10 @@ export const settingSchemas = {
   'auto-pause': z.union([z.literal('off'), seconds]),
   compress: z.coerce.number().int().min(0).max(9),
   mode: Mode,
-  path: z.string().regex(/^[A-Za-z0-9.:[\]_-]{1,255}:\d{1,5}$/, 'a path is HOST:PORT'),
+  path: z
+    .string()
+    .max(1024)
+    .refine((text) => endpointsOf(text) !== undefined, 'a path is HOST:PORT, or several with commas between'),
   'resync-min': bytesPerSecond,
   'resync-max': bytesPerSecond,
   bandwidth: bytesPerSecond,
@@ -106,4 +124,16 @@ export function confirmation(
   const seconds = settingOf(settings, scope, 'confirm-failover');
   if (typeof seconds !== 'number') return undefined;
   return { seconds, default: settingOf(settings, scope, 'confirm-failover-default') ?? 'proceed' };
+}
+
+/** Where `node` dials `peer` instead of the address in the history; undefined where nobody said so. */
+export function replicationPath(
+  settings: Settings,
+  tag: string,
+  node: string,
+  peer: string,
+): readonly EndpointOf[] | undefined {
+  const text = settings[scopeKey({ tag, node, peer }, 'path')];
+  const endpoints = typeof text === 'string' ? endpointsOf(text) : undefined;
+  return endpoints?.length === 0 ? undefined : endpoints;
 }

@@ -24,6 +24,7 @@ import { Liveness } from './liveness.ts';
 import type { AgentLog, Engines, Host } from './ports.ts';
 import { Pulse } from './pulse.ts';
 import { Reconciler } from './reconcile.ts';
+import { ReplicationPorts } from './replication-ports.ts';
 import { ViewPublisher } from './view-publisher.ts';
 
 export interface AgentPorts {
@@ -77,6 +78,7 @@ export class Agent {
       host: ports.host,
       clock: ports.clock,
       liveness: this.#liveness,
+      replicationPorts: new ReplicationPorts(options.node, options.replicate, ports.clock),
       log: ports.log,
       wallNow: ports.wallNow,
       isDamaged: () => ports.journal.damage().length > 0,

@@ -7,6 +7,7 @@ import type { Clock } from '../engine/clock.ts';
 import type { EngineRoom } from './engine-room.ts';
 import type { Liveness } from './liveness.ts';
 import type { AgentLog, Host } from './ports.ts';
+import type { ReplicationPorts } from './replication-ports.ts';
 
 /** How the agent was started (REQUIREMENTS 5, CLI). */
 export interface AgentOptions {
@@ -29,6 +30,7 @@ export interface AgentContext {
   readonly host: Host;
   readonly clock: Clock;
   readonly liveness: Liveness;
+  readonly replicationPorts: ReplicationPorts;
   readonly log: AgentLog;
   /** Milliseconds since 1970. */
   wallNow(): number;

@@ -99,9 +99,12 @@ export class EngineRoom {
     this.#journal(tag);
   }
 
-  /** Resolves when what the engine has told so far is journaled, or could not be. */
-  async journaled(tag: Tag): Promise<void> {
-    await this.#running.get(tag)?.journaling;
+  /** Resolves with true when all that the engine has told so far is journaled; with false where it could not be. */
+  async journaled(tag: Tag): Promise<boolean> {
+    const running = this.#running.get(tag);
+    this.#journal(tag);
+    await running?.journaling;
+    return running === undefined || running.news.length === 0;
   }
 
   #journal(tag: Tag): void {
@@ -131,7 +134,9 @@ export class EngineRoom {
   async status(tag: Tag): Promise<EngineStatus | null> {
     const running = this.#running.get(tag);
     if (!running) return null;
-    const status = await this.#inTime(running.engine.status(), () => this.#kill(tag, running));
+    const status = await this.#inTime(running.engine.status(), () => {
+      void this.#kill(tag, running, 'the engine did not answer and was killed');
+    });
     running.status = status;
     this.#journal(tag);
     return status;
@@ -164,7 +169,13 @@ export class EngineRoom {
     }
   }
 
-  #kill(tag: Tag, running: Running): void {
+  /** Ends an engine that can do nothing more, so that it is started anew in place (rule 15). Resolves when it is gone. */
+  async giveUp(tag: Tag, why: string): Promise<void> {
+    const running = this.#running.get(tag);
+    if (running) await this.#kill(tag, running, why);
+  }
+
+  async #kill(tag: Tag, running: Running, why: string): Promise<void> {
     if (this.#running.get(tag) !== running) return;
     this.#running.delete(tag);
     const ending = this.#engines
@@ -172,9 +183,10 @@ export class EngineRoom {
       .catch(() => undefined)
       .then(() => {
         this.#ending.delete(tag);
-        this.#events?.gone(tag, 'the engine did not answer and was killed');
+        this.#events?.gone(tag, why);
       });
     this.#ending.set(tag, ending);
+    await ending;
   }
 
   /** What the engine said last. */

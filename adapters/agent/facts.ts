@@ -168,7 +168,7 @@ export async function inspectHere(
   const entries = await Promise.all(
     paths.map(async (path): Promise<[string, PathFact]> => [path, await context.host.inspect(path, taken)]),
   );
-  const port = freePort(context);
+  const port = context.replicationPorts.portFor(tag, context.state());
   if (port === undefined) return { paths: Object.fromEntries(entries) };
   return { paths: Object.fromEntries(entries), replication: { host: context.options.replicate.host, port } };
 }
@@ -199,18 +199,6 @@ async function protectedPaths(context: AgentContext, tag: Tag): Promise<Map<stri
     }
   }
   return taken;
-}
-
-/** Of FIRST-LAST the first port that no replica of this node has. */
-function freePort(context: AgentContext): number | undefined {
-  const { node, replicate } = context.options;
-  const taken = new Set(
-    Object.values(context.state().resources)
-      .filter(({ phase }) => phase !== 'deleted')
-      .map(({ replicas }) => replicas[node]?.replication.port),
-  );
-  for (let port = replicate.first; port <= replicate.last; port += 1) if (!taken.has(port)) return port;
-  return undefined;
 }
 
 /** The replicas' own records, of every node that answers in time; `silent` ones are not waited for again. */

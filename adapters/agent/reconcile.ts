@@ -1,9 +1,10 @@
-import { type Intent, standing } from '../../domain/react.ts';
+import { type Intent, standing, wroteInConflict } from '../../domain/react.ts';
 import { type ResourceState, replicaNodes } from '../../domain/state.ts';
 import type { NodeName, Tag } from '../../domain/vocabulary.ts';
 import type { EngineStatus, OrderRefusal } from '../engine/control-protocol.ts';
 import { type AgentContext, isDurable } from './context.ts';
 import { Continuity } from './continuity.ts';
+import { Restarts } from './local-recovery.ts';
 import { OrderRefused } from './ports.ts';
 import { collectPromisesForTakeover } from './promises.ts';
 
@@ -45,10 +46,12 @@ export class Reconciler {
   readonly #waits = new Map<Tag, { readonly key: string; readonly cancel: () => void }>();
   /** Failed attempts of a local recovery, by tag. */
   readonly #tries = new Map<Tag, number>();
+  readonly #restarts: Restarts;
   #closed = false;
 
   constructor(context: AgentContext) {
     this.#context = context;
+    this.#restarts = new Restarts(context.clock);
     this.#continuity = new Continuity(context);
   }
 
@@ -169,7 +172,7 @@ export class Reconciler {
         await engines.order(tag, {
           order: 'connect',
           peer: intent.peer,
-          endpoints: [intent.at],
+          endpoints: [...intent.at],
           settings: { mode: intent.mode, asyncLimit: intent.asyncLimit, compress: intent.compress },
           pauseReason: this.#context.state().resources[tag]?.mirrors[intent.peer]?.paused?.reason ?? null,
         });
@@ -420,25 +423,35 @@ export class Reconciler {
   }
 
   /**
-   * Rule 12. A node that wrote says so and goes on; one that did not freezes first, so that nothing is acknowledged
-   * between the decision and its leaving, and looks again.
+   * Rule 12. A node that wrote says so and goes on. One that did not:
+   * 1. freezes, so that nothing is acknowledged between the decision and its leaving;
+   * 2. waits until all that its engine saw before is journaled, and looks again who wrote.
    */
   async #compare({ tag, wrote }: Extract<Intent, { do: 'compare' }>): Promise<boolean> {
-    const { node } = this.#context.options;
-    const iWrote = wrote.includes(node);
-    if (!iWrote) await this.#leave(tag, true);
-    return isDurable(
-      await this.#context.submit('settle-conflict', { tag, wrote: [...wrote], related: true }, 'engine'),
-    );
+    const { engines, options, state } = this.#context;
+    if (!wrote.includes(options.node)) {
+      await this.#leave(tag, true);
+      if (!(await engines.journaled(tag))) return false;
+    }
+    const resource = state().resources[tag];
+    if (resource?.phase !== 'conflicted') return true;
+    const body = { tag, wrote: wroteInConflict(resource), related: true };
+    return isDurable(await this.#context.submit('settle-conflict', body, 'engine'));
   }
 
+  /** Rule 15: in place first. A replica whose disk failed takes no more orders until its engine begins anew. */
   async #recover(tag: Tag, what: string): Promise<boolean> {
     const { engines } = this.#context;
     let ok = false;
     try {
       if (!engines.isRunning(tag)) await engines.ensure(tag);
       const status = await engines.status(tag);
-      ok = status?.open === true && status.replica?.failed == null;
+      const failed = status?.replica?.failed ?? null;
+      if (failed !== null && this.#restarts.take(tag)) {
+        await engines.giveUp(tag, `its disk failed (${failed})`);
+        return false;
+      }
+      ok = status?.open === true && failed === null;
     } catch {
       ok = false;
     }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { NodeName } from '../../domain/vocabulary.ts';
 import type { Clock, Timer } from '../engine/clock.ts';
 import { backOffMs } from './back-off.ts';
@@ -129,10 +130,12 @@ export class LinkSocket implements Link {
   }
 
   dialTo(endpoints: readonly Endpoint[]): void {
+    const isSame = isDeepStrictEqual(endpoints, this.#endpoints);
     this.#endpoints = endpoints;
     this.#turn = 0;
-    const isWaiting = this.#isOpen && this.dials && this.#session === null;
-    if (!isWaiting) return;
+    if (!this.#isOpen || !this.dials || (isSame && this.#session !== null)) return;
+    // Another path is taken at once, not when the present one fails.
+    this.drop();
     this.#abandonAttempt();
     this.#failuresInARow = 0;
     this.#dial();

@@ -116,7 +116,7 @@ export interface Link {
   close(): void;
   /** Ends the session as `dropped` (the engine found the peer's message contradictory); the link tries again. */
   drop(): void;
-  /** Tries the endpoints in turn from now on; of no effect on the side that listens. */
+  /** Tries the endpoints in turn from now on, at once where they are others; of no effect on the side that listens. */
   dialTo(endpoints: readonly Endpoint[]): void;
   /**
    * Takes the message in any case while a session is established (without one it is discarded: false). False: hold

@@ -16,6 +16,7 @@ export const settings = ({ state, resource, command }: Question<CommandOf<'setti
         : (unknownNode(state, node) ?? (resource ? noReplica(resource, node) : undefined));
     if (refusal) return refusal;
   }
+  if (command.key === 'path') return pathOfPair(command);
   if (!resource) {
     return command.key === 'mode'
       ? refuse('invalid-request', 'mode belongs to the pairs of a resource: name it', {
@@ -32,3 +33,17 @@ export const settings = ({ state, resource, command }: Question<CommandOf<'setti
     return priorityOfOther(resource, command.node, command.value as number);
   return undefined;
 };
+
+/** A path leads from the node that dials to the other; of a pair that is the one whose name comes first. */
+function pathOfPair({ tag, node, peer }: CommandOf<'settings'>): Verdict {
+  if (tag !== undefined && node !== undefined && peer !== undefined && node < peer) return undefined;
+  const [dials, listens] =
+    node !== undefined && peer !== undefined && peer < node ? [peer, node] : ['NODE', 'PEER'];
+  return refuse(
+    'invalid-request',
+    'a path leads from one replica of a resource to another, and the first by name dials',
+    {
+      allowed: [`settings --tag ${tag ?? 'TAG'} --node ${dials} --peer ${listens} path HOST:PORT`],
+    },
+  );
+}

@@ -86,6 +86,19 @@ describe('a link over TCP', () => {
     await toAdam.until(() => toAdam.payloads.includes('again'));
   });
 
+  it('takes another path at once, and keeps the one that it has where nothing changes', async () => {
+    const { toEve, toAdam, proxy, at } = await pair();
+    await Promise.all([up(toEve), up(toAdam)]);
+    toEve.link.dialTo([{ ...proxy.endpoint }]);
+    expect(toEve.faults).toEqual([]);
+    toEve.link.dialTo([at]);
+    await Promise.all([up(toEve, 2), up(toAdam, 2)]);
+    expect(toEve.faults).toEqual(['dropped']);
+    proxy.close();
+    toEve.link.send(message({ payload: Buffer.from('past the proxy') }));
+    await toAdam.until(() => toAdam.payloads.includes('past the proxy'));
+  });
+
   it('drops a damaged stream, counts it, and comes back (FAULTS 28)', async () => {
     const { toEve, toAdam, proxy } = await pair();
     await Promise.all([up(toEve), up(toAdam)]);

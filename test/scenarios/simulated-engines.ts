@@ -47,6 +47,9 @@ export interface SimulatedReplica {
   open: boolean;
   role: 'source' | 'target' | 'none';
   serving: boolean;
+  /** Its disk has failed it; a new process may find it well again, unless it is `broken`. */
+  failed: string | null;
+  broken: boolean;
   /** NBD clients that have the device open. */
   clients: number;
   following: number;
@@ -114,12 +117,21 @@ export class EngineYard {
       open: false,
       role: 'none',
       serving: false,
+      failed: null,
       clients: 0,
       listener: null,
     });
     for (const peer of replica.peers.values())
       Object.assign(peer, { connected: false, resyncing: false, heardAt: null });
     listener?.gone();
+  }
+
+  /** Its disk fails, once or for good. */
+  failDisk(node: NodeName, tag: Tag, broken: boolean): void {
+    const replica = this.replicas.get(`${node}/${tag}`);
+    if (!replica) return;
+    Object.assign(replica, { failed: 'EIO', broken });
+    this.#observe(replica, { type: 'disk-failed', volume: 'data' as never, code: 'EIO', during: 'write' });
   }
 
   /** That many NBD clients have the device open. */
@@ -332,6 +344,8 @@ export class EngineYard {
       open: false,
       role: 'none',
       serving: false,
+      failed: null,
+      broken: false,
       clients: 0,
       following: 0,
       listener: null,
@@ -362,6 +376,7 @@ export class EngineYard {
     const ok = { ok: true };
     switch (order.order) {
       case 'open':
+        if (replica.broken) throw new OrderRefused('device-failed', 'EIO');
         if (order.create && order.isFirst) Object.assign(replica, { inSync: true, consistent: true });
         if (order.create && order.isFirst && replica.generation === null) this.#startFirst(replica);
         replica.open = true;
@@ -596,7 +611,7 @@ export class EngineYard {
             paused: null,
             resyncing: null,
             generation: replica.generation as Generation | null,
-            failed: null,
+            failed: replica.failed,
             journalHead: null,
             port: 1,
             writesInFlight: 0,

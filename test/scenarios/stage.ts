@@ -53,6 +53,8 @@ const unheard: ReadonlySet<string> = new Set(['resync.progressed', 'node.joined'
  *     bus down | bus up
  *     clock NODE 30d                    its wall clock is that far ahead
  *     pass 30s                          time passes
+ *     write NODE REGION CONTENT before ORDER   … just before its engine's next order of that name
+ *     fail-disk NODE | break-disk NODE  its disk fails: once, or for good
  *     clients NODE COUNT                so many NBD clients have its device open
  *     write NODE REGION CONTENT         the application at NODE writes
  *     status [NODE]                     what `mirrorkeeper status` prints there
@@ -126,6 +128,10 @@ export class Stage {
       case 'accept':
         world.yard.refuses = null;
         return [];
+      case 'fail-disk':
+      case 'break-disk':
+        world.yard.failDisk(NodeName.parse(args[0]), tag, word === 'break-disk');
+        return [];
       case 'clients':
         world.yard.open(NodeName.parse(args[0]), tag, Number(args[1]));
         return [];
@@ -152,7 +158,11 @@ export class Stage {
         await world.clock.pass(durationMs(args[0] ?? ''));
         return [];
       case 'write': {
-        const [node, region, content] = args;
+        const [node, region, content, before, order] = args;
+        if (before !== undefined) {
+          world.writeBefore(NodeName.parse(node), order ?? '', tag, Number(region), content ?? '');
+          return [];
+        }
         const done = world.yard.write(NodeName.parse(node), tag, Number(region), content ?? '');
         return [...this.#news(), done ? 'acknowledged' : 'not acknowledged'];
       }

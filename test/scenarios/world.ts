@@ -165,6 +165,15 @@ export class World {
     };
   }
 
+  /** The application writes in the last moment before its engine carries out an order of that name. */
+  writeBefore(name: NodeName, order: string, tag: Tag, region: number, content: string): void {
+    this.yard.onOrder = (node, ordered, now) => {
+      if (node !== name || ordered !== order || now !== 'before') return;
+      this.yard.onOrder = () => {};
+      this.yard.write(node, tag, region, content);
+    };
+  }
+
   cut(a: NodeName, b: NodeName): void {
     this.#cut.add(`${a} ${b}`).add(`${b} ${a}`);
   }
