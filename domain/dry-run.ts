@@ -103,7 +103,7 @@ function resyncs(before: ResourceState | undefined, after: ResourceState, facts:
         facts.replicas?.[target]?.dirtyBytes[source],
       ];
       const kept = after.replicas[source]?.bitmap !== 'none' && after.replicas[target]?.bitmap !== 'none';
-      const full = fullResyncOrdered || unrelated || !known || !kept || marks.includes(null);
+      const full = fullResyncOrdered !== null || unrelated || !known || !kept || marks.includes(null);
       if (full) return { source, target, kind: 'full', bytes: totalBytes(after, source) };
       const numbers = marks.filter((mark): mark is number => typeof mark === 'number');
       const bytes =

@@ -53,7 +53,14 @@ export type Intent =
   | { readonly do: 'stand-by'; readonly tag: Tag }
   | { readonly do: 'pause'; readonly tag: Tag; readonly peer: NodeName; readonly reason: string }
   /** Overrides the generations: an operator ordered everything (rule 13), or chose the victim of a split brain (rule 12). */
-  | { readonly do: 'resync'; readonly tag: Tag; readonly peer: NodeName; readonly kind: 'partial' | 'full' }
+  | {
+      readonly do: 'resync';
+      readonly tag: Tag;
+      readonly peer: NodeName;
+      readonly kind: 'partial' | 'full';
+      /** The event of a `full-resync`: each is carried out, also where the engine found an earlier one void. */
+      readonly ordered: string | null;
+    }
   /** Switchover, steps 2 to 4. */
   | { readonly do: 'hand-over'; readonly tag: Tag; readonly to: NodeName; readonly epoch: number }
   | { readonly do: 'collect-promises'; readonly tag: Tag; readonly epoch: number; readonly lost: NodeName }
@@ -172,8 +179,10 @@ function mirrors(resource: ResourceState, self: NodeName): Intent[] {
     .filter(({ source }) => source === self)
     .flatMap(({ target: peer, paused, fullResyncOrdered }): Intent[] => {
       if (paused) return [{ do: 'pause', tag, peer, reason: paused.reason }];
-      if (fullResyncOrdered) return [{ do: 'resync', tag, peer, kind: 'full' }];
-      return resource.replicas[peer]?.victimOf === self ? [{ do: 'resync', tag, peer, kind: 'partial' }] : [];
+      if (fullResyncOrdered !== null)
+        return [{ do: 'resync', tag, peer, kind: 'full', ordered: fullResyncOrdered }];
+      const isVictim = resource.replicas[peer]?.victimOf === self;
+      return isVictim ? [{ do: 'resync', tag, peer, kind: 'partial', ordered: null }] : [];
     });
 }
 

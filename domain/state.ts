@@ -163,8 +163,8 @@ export interface MirrorState {
     speedBytesPerSecond: number;
     etaSeconds: number | null;
   } | null;
-  /** An explicit `full-resync`: the only way on for replicas without a common past (rule 13). */
-  fullResyncOrdered: boolean;
+  /** The event of an explicit `full-resync`: the only way on for replicas without a common past (rule 13). */
+  fullResyncOrdered: string | null;
   unrelated: boolean;
   lastResync: { kind: 'partial' | 'full'; bytes: number; result: 'completed' | 'interrupted' } | null;
   because: string;

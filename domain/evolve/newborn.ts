@@ -109,7 +109,7 @@ export function mirrorOf(source: NodeName, target: NodeName, because: string): M
     congested: false,
     paused: null,
     resync: null,
-    fullResyncOrdered: false,
+    fullResyncOrdered: null,
     unrelated: false,
     lastResync: null,
     because,

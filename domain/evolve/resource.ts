@@ -22,7 +22,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     if (source !== null) {
       resource.mirrors[data.node] = mirrorOf(source, data.node, event.id);
       const mirror = resource.mirrors[data.node];
-      if (mirror) mirror.fullResyncOrdered = data.fullSync;
+      if (mirror && data.fullSync) mirror.fullResyncOrdered = event.id;
     }
   },
   'resource.unextended': (resource, { data, node }) => {
@@ -129,7 +129,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     const { kind, bytes, regions, dirtyRegions } = event.data;
     mirror.status = 'resyncing';
     mirror.connected = true;
-    mirror.fullResyncOrdered = false;
+    mirror.fullResyncOrdered = null;
     mirror.unrelated = false;
     mirror.resync = {
       kind,
@@ -261,7 +261,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     const mirror = peer === null ? undefined : resource.mirrors[peer];
     if (mirror?.source !== node) return;
     // An explicit full resync (rule 13): nothing of the target's copy counts any more.
-    mirror.fullResyncOrdered = true;
+    mirror.fullResyncOrdered = event.id;
     if (mirror.status !== 'paused') mirror.status = 'out-of-sync';
     interrupt(mirror);
     if (peer !== null && resource.replicas[peer]?.data === 'up-to-date')

@@ -180,6 +180,7 @@ describe('rule 12: resolve-split-brain', () => {
       tag,
       peer: adam,
       kind: 'partial',
+      ordered: null,
     });
     const again = command('split-brain-seen', { reigns: (split.data as { reigns: [] }).reigns });
     expect(after.when(again).refusal()).toBe('no-split-brain');

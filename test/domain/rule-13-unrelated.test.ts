@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { standing } from '../../domain/react.ts';
+import { react, standing } from '../../domain/react.ts';
 import { adam, command, eve, facts, given, mirrored, past, tag } from './given.ts';
 
 const pair = { source: eve, target: adam };
@@ -38,6 +38,16 @@ describe('rule 13: replicas with no common past', () => {
       tag,
       peer: adam,
       kind: 'full',
+      ordered: state.resources[tag]?.mirrors[adam]?.fullResyncOrdered,
     });
+  });
+
+  it('are resynced by each full-resync anew: what the engine found void, because adam had got other data, is no order', () => {
+    const ordered = past('bitmap.marked-dirty', { node: eve, peer: adam });
+    const before = given(...mirrored(), unrelated, ordered).state;
+    const after = given(...mirrored(), unrelated, ordered, ordered).state;
+    const [again, ...others] = react(before, after, eve);
+    expect(again).toMatchObject({ do: 'resync', peer: adam, kind: 'full' });
+    expect(others).toEqual([]);
   });
 });
