@@ -1,8 +1,8 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { access, constants, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { access, constants, mkdir, writeFile } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { promisify } from 'node:util';
+import { unpackDebianPackage } from './debian-package.ts';
 
 /**
  * A private nats-server for the lab and the tests. Found on PATH, else unpacked from the Debian package into a cache
@@ -106,7 +106,7 @@ export async function findNatsServer(
     const program = join(folder, 'nats-server');
     if (await isExecutable(program)) return program;
   }
-  await unpackDebianPackage(unpacked).catch((error: unknown) => {
+  await unpackDebianPackage('nats-server', unpacked).catch((error: unknown) => {
     throw new Error(
       `nats-server is not installed and could not be unpacked from the Debian package (${firstLine(error)}). ` +
         'Install it (Debian and Ubuntu: apt-get install nats-server; else https://nats.io/download) or put it on PATH.',
@@ -120,29 +120,6 @@ async function isExecutable(program: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-const run = promisify(execFile);
-const downloadMsMax = 120_000;
-
-/** With the system's package lists; with lists of its own where the system has none. */
-async function unpackDebianPackage(folder: string): Promise<void> {
-  await mkdir(join(folder, 'apt/lists/partial'), { recursive: true });
-  const download = (...options: string[]) =>
-    run('apt-get', [...options, 'download', 'nats-server'], { cwd: folder, timeout: downloadMsMax });
-  const ownLists = [
-    '-o',
-    `Dir::State::Lists=${join(folder, 'apt/lists')}`,
-    '-o',
-    `Dir::Cache=${join(folder, 'apt')}`,
-  ];
-  await download().catch(async () => {
-    await run('apt-get', [...ownLists, 'update'], { cwd: folder, timeout: downloadMsMax });
-    await download(...ownLists);
-  });
-  const archive = (await readdir(folder)).find((name) => name.endsWith('.deb'));
-  if (archive === undefined) throw new Error('apt-get downloaded nothing');
-  await run('dpkg', ['-x', join(folder, archive), folder], { timeout: downloadMsMax });
 }
 
 function firstLine(error: unknown): string {

@@ -25,6 +25,12 @@ export interface MetricsOptions {
 }
 
 const prefix = 'mirrorkeeper_';
+/** Gauges of the library that are named as counters are: `promtool check metrics` minds, and nobody needs them. */
+const misnamed = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
 const latencyBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const resourceStates = [
   'in-service',
@@ -70,6 +76,7 @@ export class Metrics {
       registers,
     });
     collectDefaultMetrics({ register: this.#registry, prefix: `${prefix}agent_` });
+    for (const name of misnamed) this.#registry.removeSingleMetric(`${prefix}agent_${name}`);
     options.agent.onAnswered(({ command, outcome, durationMs }) =>
       this.#command.observe({ command, outcome }, durationMs / 1000),
     );

@@ -55,7 +55,7 @@ interface Restart {
 }
 
 const [eve, adam, sophocles] = nodeNames as [NodeName, NodeName, NodeName];
-const tagOf = (number: number): Tag => Tag.parse(`r${String(number).padStart(4, '0')}`);
+export const tagOf = (number: number): Tag => Tag.parse(`r${String(number).padStart(4, '0')}`);
 const settleMs = 120_000;
 /** So many operators at once while resources are made. */
 const inFlight = 8;
@@ -117,7 +117,7 @@ const nodesAlive = (cluster: ScaleCluster): boolean =>
   });
 
 /** In three steps: an agent that has not heard of a resource yet refuses to extend it. */
-async function createAll(cluster: ScaleCluster, count: number): Promise<void> {
+export async function createAll(cluster: ScaleCluster, count: number): Promise<void> {
   const steps = [
     { command: 'create', body: { node: eve, allowAsync: true } },
     { command: 'extend', body: { node: adam } },
