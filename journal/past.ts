@@ -27,6 +27,16 @@ export function eventsAt(
     .map(readEvent);
 }
 
+/** What the writer of an event knew before it. */
+export const knownBefore = (order: CausalOrder<EventEnvelope>, event: string): readonly AnyEvent[] =>
+  (eventsAt(order, event) ?? []).filter(({ id }) => id !== event);
+
+/** All of it, with what each writer knew. */
+export const knownHistory = (order: CausalOrder<EventEnvelope>) => ({
+  events: order.events().map(readEvent),
+  knownBefore: (event: string) => knownBefore(order, event),
+});
+
 /** `eve/1/42`, or `eve#42` of the first incarnation as status shows it. */
 function positionOf(moment: string | undefined): Positions | undefined {
   const short = /^([A-Za-z0-9][A-Za-z0-9_-]{0,62})#([1-9]\d*)$/.exec(moment ?? '');

@@ -4,7 +4,9 @@ import { type Refusal, refuse } from '../../domain/refusals.ts';
 import { SettingKey, settingOf } from '../../domain/settings.ts';
 import { emptyState } from '../../domain/state.ts';
 import { NodeName, regionSize, Tag } from '../../domain/vocabulary.ts';
-import { eventsAt } from '../../journal/past.ts';
+import { eventsAt, knownBefore, knownHistory } from '../../journal/past.ts';
+import { backtest } from '../../projections/backtest.ts';
+import { BacktestPolicy } from '../../projections/backtest-policy.ts';
 import { explain } from '../../projections/explain.ts';
 import { explainRefusal, refusedEvent } from '../../projections/explain-refusal.ts';
 import type { NodeView } from '../../projections/nodes.ts';
@@ -44,6 +46,8 @@ const queries = {
   explain: z.object({ tag: Tag, asOf: z.string().max(128).optional() }),
   /** By the id of the refusal's event, or of the command. */
   'explain-refusal': z.object({ refusal: z.string().min(1).max(128) }),
+  /** What other settings would have made of the failovers. */
+  backtest: z.object({ policy: BacktestPolicy, tag: Tag.optional() }),
   'bitmap-examine': z.object({ tag: Tag, node: NodeName, peer: NodeName.optional() }),
 } as const;
 
@@ -159,9 +163,12 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
     const refused = refusedEvent(events, refusal);
     if (refused === undefined)
       return { refusal: refuse('invalid-request', `no refusal ${refusal} stands in the history`) };
-    const known = eventsAt(history.order, refused.id)?.filter(({ id }) => id !== refused.id) ?? [];
+    const known = knownBefore(history.order, refused.id);
     return { explanation: explainRefusal(refused, replay(emptyState(), known), events) };
   },
+  backtest: ({ history }, { policy, tag }: Args<'backtest'>) => ({
+    backtest: backtest(knownHistory(history.order), policy, tag),
+  }),
   'bitmap-examine': async ({ context }, { tag, peer }: Args<'bitmap-examine'>) => {
     const status = await context.engines.status(tag).catch(() => null);
     if (!status?.replica)

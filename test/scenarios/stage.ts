@@ -4,10 +4,11 @@ import { parseEnvelopeType } from '../../domain/envelope.ts';
 import { replay } from '../../domain/evolve.ts';
 import { emptyState } from '../../domain/state.ts';
 import { NodeName, Tag } from '../../domain/vocabulary.ts';
-import { eventsAt } from '../../journal/past.ts';
+import { knownBefore, knownHistory } from '../../journal/past.ts';
 import { explain } from '../../projections/explain.ts';
 import { explainRefusal, type RefusalExplanation, type Refused } from '../../projections/explain-refusal.ts';
 import { explainText } from '../../projections/explain-text.ts';
+import type { KnownHistory } from '../../projections/failover-incidents.ts';
 import { statusOf } from '../../projections/status.ts';
 import { statusText } from '../../projections/status-text.ts';
 import { eventLine, mainTag, type Reply, replyLines } from './telling.ts';
@@ -75,6 +76,13 @@ export class Stage {
     return output;
   }
 
+  /** The history as the first node that runs knows it. */
+  history(): KnownHistory {
+    const known = this.#world.nodes.get(this.#world.running()[0] as NodeName)?.agent?.history;
+    if (known === undefined) throw new Error('no node runs');
+    return knownHistory(known.order);
+  }
+
   /** What `journal explain` tells of it now, at the first node that runs. */
   explanation(): string[] {
     const history = this.#world.nodes.get(this.#world.running()[0] as NodeName)?.agent?.history;
@@ -90,7 +98,7 @@ export class Stage {
     return events
       .filter((event) => event.type === 'command.refused' && isOperatorCommand(event.data.command))
       .map((refused) => {
-        const known = eventsAt(history.order, refused.id)?.filter(({ id }) => id !== refused.id) ?? [];
+        const known = knownBefore(history.order, refused.id);
         return explainRefusal(refused as Refused, replay(emptyState(), known), events);
       });
   }

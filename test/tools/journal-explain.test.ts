@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join as joinPath } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { historyCommand } from '../../tools/cli/journal-list.ts';
 import { runProgram } from '../../tools/program.ts';
@@ -112,4 +114,37 @@ describe('journal explain --refusal', () => {
       expect([code, err]).toEqual([2, expect.stringContaining('mirrorkeeper: ')]);
     },
   );
+});
+
+describe('journal backtest', () => {
+  const example = joinPath(import.meta.dirname, '../../docs/backtest-policy.json');
+
+  it('takes the example of the docs, over a directory and from an agent', async () => {
+    const offline = await mirrorkeeper(['journal', 'backtest', '--policy', example, '--data', await ended()]);
+    expect([offline.code, offline.err]).toEqual([0, '']);
+    expect(offline.out).toContain('no source was ever lost in this history\n');
+    const result = { incidents: [], summary: {}, notes: [] };
+    const asked = await mirrorkeeper(
+      ['journal', 'backtest', '--policy', example, '--tag', 'web', '--json'],
+      () => ({
+        ok: true,
+        backtest: result,
+      }),
+    );
+    expect(JSON.parse(asked.out)).toEqual(result);
+    expect(asked.sent[0]).toMatchObject({
+      command: 'backtest',
+      body: { tag: 'web', policy: { settings: [{ key: 'lost-after', value: 10 }, {}, {}, {}] } },
+    });
+  });
+
+  it.each([
+    ['{"settings": [{"key": "quorum", "value": "none"}]}', /--policy .*: .*key/],
+    ['no JSON', /--policy .*JSON/],
+  ])('a policy file that says %s is a usage error', async (text, sentence) => {
+    const file = `${temporaryDirectory()}/policy.json`;
+    writeFileSync(file, text);
+    const { code, err } = await mirrorkeeper(['journal', 'backtest', '--policy', file]);
+    expect([code, err]).toEqual([2, expect.stringMatching(sentence)]);
+  });
 });

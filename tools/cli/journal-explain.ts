@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { replay } from '../../domain/evolve.ts';
 import { emptyState } from '../../domain/state.ts';
 import type { Tag } from '../../domain/vocabulary.ts';
-import { eventsAt } from '../../journal/past.ts';
+import { eventsAt, knownBefore } from '../../journal/past.ts';
 import { type Explanation, explain } from '../../projections/explain.ts';
 import { explainRefusal, type RefusalExplanation, refusedEvent } from '../../projections/explain-refusal.ts';
 import { refusalText } from '../../projections/explain-refusal-text.ts';
@@ -92,7 +92,7 @@ async function refusedThere(data: string, id: string): Promise<RefusalExplanatio
   const refused = refusedEvent(events, id);
   if (refused === undefined)
     throw new Exit(exitCodes.refused, `no refusal ${shortened(id)} stands in the history`);
-  const known = eventsAt(order, refused.id)?.filter((event) => event.id !== refused.id) ?? [];
+  const known = knownBefore(order, refused.id);
   return explainRefusal(refused, replay(emptyState(), known), events);
 }
 

@@ -6,6 +6,7 @@ import { Exit, exitCodes } from '../program.ts';
 import type { Client } from './client.ts';
 import { type ConnectionOptions, withConnection } from './connection.ts';
 import { timelineOf } from './history.ts';
+import { backtestCommand } from './journal-backtest.ts';
 import { explainCommand } from './journal-explain.ts';
 import { parseTag } from './names.ts';
 import { asking } from './query.ts';
@@ -26,6 +27,7 @@ export function historyCommand(terminal: Terminal): Command {
   const journal = new Command('journal').description(offline.description());
   journal.addCommand(listCommand(terminal, offline));
   journal.addCommand(explainCommand(terminal));
+  journal.addCommand(backtestCommand(terminal));
   for (const command of offline.commands) if (command.name() !== 'list') journal.addCommand(command);
   return journal;
 }
