@@ -1,13 +1,15 @@
 import { z } from 'zod';
-import type { Actor } from './events.ts';
+import { type Actor, MountedVolume, MountStep } from './events.ts';
 import { SettingKey } from './settings.ts';
 import {
   AbsolutePath,
   Content,
   Epoch,
+  FsType,
   Generation,
   Mode,
   NodeName,
+  regionSize,
   Tag,
   VolumeName,
   WallTime,
@@ -29,6 +31,7 @@ const volumes = z.array(VolumeRequest).min(1).max(16);
 const bitmap = z.union([z.literal('none'), AbsolutePath]).optional();
 const Device = z.array(z.object({ volume: VolumeName, uri: z.string() }));
 const Reign = z.object({ node: NodeName, epoch: Epoch });
+const Mounts = z.array(MountedVolume).min(1);
 const ResyncKind = z.enum(['partial', 'full']);
 
 /** What operators order; also what the bus publishes as its commands' schemas. */
@@ -36,9 +39,12 @@ export const operatorCommands = {
   create: onNode.extend({
     volumes,
     content: Content.default('raw'),
-    fstype: z.enum(['ext4', 'xfs']).optional(),
+    /** Of a new file system, by default ext4; an existing one is what it is. */
+    fstype: FsType.optional(),
+    /** One volume is mounted there, of several each at DIR/NAME. */
     mount: AbsolutePath.optional(),
-    size: bytes.optional(),
+    /** Bytes of each volume that are used; a whole number of sectors. */
+    size: z.int().min(regionSize).multipleOf(512).optional(),
     bitmap,
     allowAsync: z.boolean().default(false),
     priority: z.int().min(1).max(999).default(1),
@@ -140,6 +146,10 @@ const observations = {
   'bitmap-invalidated': onResource.extend({ peer: NodeName.nullable(), why: z.string() }),
   'link-corruption': onResource.extend({ peer: NodeName, count: z.int().min(1) }),
   'disk-failed': onResource.extend({ volume: VolumeName.nullable(), error: z.string() }),
+  'file-system-made': onResource.extend({ fstype: FsType, volumes: z.array(VolumeName).min(1) }),
+  'file-system-mounted': onResource.extend({ epoch: Epoch, mounts: Mounts }),
+  'file-system-unmounted': onResource.extend({ forced: z.boolean() }),
+  'file-system-failed': onResource.extend({ what: MountStep, why: z.string() }),
   'local-failure': onResource.extend({ what: z.string() }),
   'local-recovery-ended': onResource.extend({ what: z.string(), ok: z.boolean() }),
   'node-joined': z.object({ host: z.string().nullable() }),

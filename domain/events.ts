@@ -28,6 +28,10 @@ const Loss = z.object({
   since: z.string().nullable(),
 });
 const Pair = z.object({ source: NodeName, target: NodeName });
+/** A volume as applications see it: the block device that it is attached as, and where that is mounted. */
+export const MountedVolume = z.object({ volume: VolumeName, device: AbsolutePath, at: AbsolutePath });
+/** What could not be done with a file system. */
+export const MountStep = z.enum(['make', 'mount', 'unmount']);
 const ResyncKind = z.enum(['partial', 'full']);
 
 /** Why a node entered service. */
@@ -173,6 +177,16 @@ export const eventSchemas = {
   'bitmap.invalidated': v1(z.object({ node: NodeName, peer: NodeName.nullable(), why: z.string() })),
   'link.corruption-detected': v1(z.object({ node: NodeName, peer: NodeName, count: z.int().min(1) })),
   'disk.failed': v1(z.object({ node: NodeName, volume: VolumeName.nullable(), error: z.string() })),
+  /** Once for each resource with a new file system (rule 1), before it is mounted first. */
+  'file-system.made': v1(
+    z.object({ node: NodeName, fstype: z.string(), volumes: z.array(VolumeName).min(1) }),
+  ),
+  'file-system.mounted': v1(
+    z.object({ node: NodeName, epoch: Epoch, mounts: z.array(MountedVolume).min(1) }),
+  ),
+  /** `forced`: the device was gone already, or the reign; whatever still used the mount has lost it. */
+  'file-system.unmounted': v1(z.object({ node: NodeName, forced: z.boolean() })),
+  'file-system.failed': v1(z.object({ node: NodeName, what: MountStep, why: z.string() })),
   'local-recovery.started': v1(z.object({ node: NodeName, what: z.string() })),
   'local-recovery.succeeded': v1(z.object({ node: NodeName, what: z.string() })),
   'local-recovery.failed': v1(
@@ -262,6 +276,7 @@ export type EnteredBecause = z.infer<typeof EnteredBecauseSchema>;
 export type Loss = z.infer<typeof Loss>;
 export type Reign = z.infer<typeof Reign>;
 export type DeviceUris = z.infer<typeof Device>;
+export type MountedVolume = z.infer<typeof MountedVolume>;
 export type VolumeOf = z.infer<typeof Volume>;
 export type EndpointOf = z.infer<typeof Endpoint>;
 

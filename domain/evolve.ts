@@ -50,11 +50,15 @@ export function apply(state: ClusterState, event: AnyEvent): void {
   if (!leavesVersion.has(event.type)) resource.version = event.id;
 }
 
-/** These tell how far something is; they change nothing of what is allowed. */
+/** These tell how far something is, or what became of a mount; they change nothing of what is allowed. */
 const leavesVersion: ReadonlySet<EventType> = new Set([
   'resync.progressed',
   'mirror.congested',
   'link.corruption-detected',
+  'file-system.made',
+  'file-system.mounted',
+  'file-system.unmounted',
+  'file-system.failed',
 ]);
 
 /** Of two resources of one tag (rule 1) each creator's events tell of its own. */

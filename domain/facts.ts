@@ -18,8 +18,10 @@ export interface Facts {
   readonly patience?: { readonly heartbeatMs: number; readonly lostAfter: number };
   readonly journalDamaged?: boolean;
   readonly paths?: Readonly<Record<string, PathFact>>;
-  /** What holds this node's device (a mount, an open client), in words; null where nothing does. */
+  /** What holds this node's device or what is mounted from it (a process, a mount, an open client), in words; null where nothing does. */
   readonly deviceInUse?: string | null;
+  /** What is mounted already at the folder that the command names for it; null where nothing is. */
+  readonly mountPointUsedBy?: string | null;
   /** What this node's engine serves, by its own word. */
   readonly serving?: Reign | null;
   /** HOST:PORT at which this node's replica will be reached: the engine's own, fixed for good (rule 2). */
@@ -47,6 +49,8 @@ export interface PathFact {
   /** Who has it (a mount point, swap, another resource, the protected list); null where nobody does. */
   readonly usedBy: string | null;
   readonly mountedAt?: string | null;
+  /** What is mounted there. */
+  readonly fstype?: string | null;
   readonly byteSize: number;
   /** No allocated block, or all zeros read. */
   readonly blank: boolean;

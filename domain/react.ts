@@ -1,11 +1,13 @@
 import { takeoverOrder, whyNotEligible } from './eligibility.ts';
 import type { EndpointOf, VolumeOf } from './events.ts';
+import { type MountPoint, mountPoints } from './file-systems.ts';
 import { mustRenew } from './promises.ts';
 import { replicationPath, scopeInForce, settingOf } from './settings.ts';
 import {
   asSeenBy,
   type ClusterState,
   modeOf,
+  type Phase,
   type ResourceState,
   reigns,
   replicaNodes,
@@ -45,8 +47,21 @@ export type Intent =
       readonly resyncMin: number | null;
       readonly resyncMax: number | null;
     }
-  /** Be the source; the device is attached and mounted where the resource says so. */
-  | { readonly do: 'serve'; readonly tag: Tag; readonly epoch: number; readonly mount: string | null }
+  | { readonly do: 'serve'; readonly tag: Tag; readonly epoch: number }
+  /** The devices of this reign are attached and mounted; `make`: the file systems are made first. */
+  | {
+      readonly do: 'mount';
+      readonly tag: Tag;
+      readonly epoch: number;
+      readonly fstype: string;
+      readonly make: boolean;
+      readonly mounts: readonly MountPoint[];
+    }
+  /**
+   * Nothing of the resource is mounted or attached here. `orderly`: what is in use stays, and so does the reign; else
+   * whatever still uses it loses it. Before the replica may become a target.
+   */
+  | { readonly do: 'unmount'; readonly tag: Tag; readonly orderly: boolean }
   /** Be a target of that source; first `superseded` where the engine serves. */
   | { readonly do: 'follow'; readonly tag: Tag; readonly source: NodeName; readonly epoch: number }
   /** Nobody serves: keep the replica and serve nothing. */
@@ -115,6 +130,7 @@ export function standing(state: ClusterState, known: ResourceState | undefined, 
     ...mirrors(resource, self),
     ...transition(state, resource, self),
     ...settled(resource, self),
+    ...mounted(resource, self),
   ];
 }
 
@@ -167,10 +183,33 @@ function tune(state: ClusterState, tag: Tag, self: NodeName): Intent {
 function role(resource: ResourceState, self: NodeName): Intent[] {
   const { tag } = resource;
   const mine = resource.reigns.find(({ node }) => node === self);
-  if (mine) return [{ do: 'serve', tag, epoch: mine.epoch, mount: resource.replicas[self]?.mount ?? null }];
+  if (mine) return [{ do: 'serve', tag, epoch: mine.epoch }];
   const [first, ...others] = resource.reigns;
-  if (!first || others.length > 0) return [{ do: 'stand-by', tag }];
-  return [{ do: 'follow', tag, source: first.node, epoch: first.epoch }];
+  // Who was taken out of service by an operator has all the time that its applications take.
+  const unmounted = unmount(resource, self, resource.left?.why === 'out-of-service');
+  if (!first || others.length > 0) return [...unmounted, { do: 'stand-by', tag }];
+  return [...unmounted, { do: 'follow', tag, source: first.node, epoch: first.epoch }];
+}
+
+/** Who hands over does not mount any more; in a conflict nothing is mounted anew, as that would write. */
+const mountsIn: ReadonlySet<Phase> = new Set<Phase>([
+  'in-service',
+  'awaiting-confirmation',
+  'failing-over',
+  'blocked',
+]);
+
+function mounted(resource: ResourceState, self: NodeName): Intent[] {
+  const { tag, phase, fstype, hasFileSystem } = resource;
+  const replica = resource.replicas[self];
+  const mounts = replica ? mountPoints(replica) : [];
+  const mine = resource.reigns.find(({ node }) => node === self);
+  if (!mine || mounts.length === 0 || fstype === null || !mountsIn.has(phase)) return [];
+  return [{ do: 'mount', tag, epoch: mine.epoch, fstype, make: !hasFileSystem, mounts }];
+}
+
+function unmount(resource: ResourceState, self: NodeName, orderly: boolean): Intent[] {
+  return resource.replicas[self]?.mount == null ? [] : [{ do: 'unmount', tag: resource.tag, orderly }];
 }
 
 function mirrors(resource: ResourceState, self: NodeName): Intent[] {
@@ -192,7 +231,10 @@ function transition(state: ClusterState, resource: ResourceState, self: NodeName
     case 'switching-over': {
       const { switchover, left } = resource;
       if (switchover?.from === self && reigns(resource, self))
-        return [{ do: 'hand-over', tag, to: switchover.to, epoch: switchover.epoch }];
+        return [
+          ...unmount(resource, self, true),
+          { do: 'hand-over', tag, to: switchover.to, epoch: switchover.epoch },
+        ];
       if (left?.handedTo?.node === self) return [{ do: 'propose', tag, command: 'take-handover' }];
       return left === null && lostSource(state, resource) ? failover(state, resource, self) : [];
     }

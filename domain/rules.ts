@@ -10,6 +10,13 @@ import {
   unknownEvent,
 } from './rules/every-command.ts';
 import {
+  existingInUse,
+  fileSystemNamed,
+  mountableContent,
+  mountPointInUse,
+  sizeFits,
+} from './rules/file-systems.ts';
+import {
   alreadyPaused,
   autoPause,
   autoResume,
@@ -83,6 +90,8 @@ const rulesOf: RulesByCommand = {
     volumeCountMismatch,
     pathMissing,
     pathInUse,
+    mountableContent,
+    mountPointInUse,
     targetTooSmall,
     tooManyTargets,
     priorityTaken,
@@ -100,7 +109,7 @@ const rulesOf: RulesByCommand = {
     deletedBySource,
     deviceInUse,
   ],
-  'in-service': [inPhases('in-service', 'out-of-service'), inService],
+  'in-service': [inPhases('in-service', 'out-of-service'), inService, deviceInUse],
   'out-of-service': [inPhases('in-service', 'split-brain', 'blocked'), outOfService, deviceInUse],
   switchover: [
     inServiceHere,
@@ -193,6 +202,10 @@ const rulesOf: RulesByCommand = {
   'local-failure': [selfHasReplica],
   'local-recovery-ended': [selfHasReplica],
   'disk-failed': [selfHasReplica],
+  'file-system-made': [selfHasReplica],
+  'file-system-mounted': [selfHasReplica],
+  'file-system-unmounted': [selfHasReplica],
+  'file-system-failed': [selfHasReplica],
 };
 
 /** The first refusal, in order; undefined where every rule lets it pass. Acceptance of a loss is asked after these (rule 23). */
@@ -206,7 +219,16 @@ export function refusalOf(question: Question): Refusal | undefined {
   }
   if (command.command === 'create') {
     const create = { ...question, command };
-    return tagExists(create) ?? targetAnswers(create) ?? pathMissing(create) ?? pathInUse(create);
+    return (
+      tagExists(create) ??
+      targetAnswers(create) ??
+      pathMissing(create) ??
+      pathInUse(create) ??
+      fileSystemNamed(create) ??
+      mountPointInUse(create) ??
+      sizeFits(create) ??
+      existingInUse(create)
+    );
   }
   if (command.command === 'settings') return settings({ ...question, command });
   if (!('tag' in command)) return undefined;

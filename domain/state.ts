@@ -1,4 +1,4 @@
-import type { DeviceUris, EndpointOf, EnteredBecause, Reign, VolumeOf } from './events.ts';
+import type { DeviceUris, EndpointOf, EnteredBecause, MountedVolume, Reign, VolumeOf } from './events.ts';
 import type { Settings } from './settings.ts';
 import type { Content, Generation, Mode, NodeName, Tag } from './vocabulary.ts';
 
@@ -55,6 +55,8 @@ export interface ResourceState {
   because: string;
   content: Content;
   fstype: string | null;
+  /** The file systems are there: made by the first source, or found (rule 1). */
+  hasFileSystem: boolean;
   allowAsync: boolean;
   srl: string | null;
   /** Highest epoch served. */
@@ -131,6 +133,10 @@ export interface ReplicaState {
   /** Changes are tracked from here on (`bitmap mark-clean` without a peer). */
   baseline: boolean;
   failed: string | null;
+  /** Where its file systems are mounted, and in which reign. */
+  mounted: { epoch: number; mounts: MountedVolume[] } | null;
+  /** What stands in the way of mounting or unmounting. */
+  mountFailure: { what: string; why: string; because: string; since: number } | null;
   /** The survivor of the split brain in which this replica gives up its writes; until it is in sync again. */
   victimOf: NodeName | null;
   /** The event that made its data state what it is, and when. */

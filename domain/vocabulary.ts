@@ -37,6 +37,9 @@ export type Mode = z.infer<typeof Mode>;
 export const Content = z.enum(['raw', 'new-filesystem', 'existing-filesystem']);
 export type Content = z.infer<typeof Content>;
 
+export const FsType = z.enum(['ext4', 'xfs']);
+export type FsType = z.infer<typeof FsType>;
+
 /** Bytes that one bit of an intent log stands for. */
 export const regionSize = 65_536;
 

@@ -16,6 +16,8 @@ const advice: { readonly [C in AlarmCode]: (alarm: AlarmView) => string } = {
     `Look at the disk of ${node}. When it is replaced: unextend ${tag} ${node}, then extend ${tag} ${node}.`,
   'local-recovery-failed': ({ tag, node }) =>
     `Look at the log of the agent on ${node}. To go on elsewhere: failover ${tag}.`,
+  'file-system-failed': ({ node }) =>
+    `Look at what the text names on ${node}: a program that uses the mount, a folder that is taken, a tool that is missing. It is tried again by itself.`,
   'journal-damaged': ({ node }) =>
     `The missing part is fetched from the other nodes by itself; if that does not end, look at the disk of ${node} and at: journal verify.`,
   'unknown-event': () => 'Upgrade this node to the version of the others.',

@@ -25,6 +25,7 @@ export const alarmSeverities = {
   'data-corrupt': 'critical',
   'replica-failed': 'critical',
   'local-recovery-failed': 'critical',
+  'file-system-failed': 'critical',
   'journal-damaged': 'critical',
   'unknown-event': 'critical',
   'unrelated-data': 'critical',
@@ -194,7 +195,7 @@ function phaseAlarms({ tag, phase, because, reigns, confirmation, blocked }: Res
 }
 
 function replicaAlarms({ tag }: ResourceState, replica: ReplicaState): AlarmView[] {
-  const { node, dataCorrupt, failed, because, since } = replica;
+  const { node, dataCorrupt, failed, mountFailure, because, since } = replica;
   return [
     ...(dataCorrupt === null
       ? []
@@ -217,6 +218,18 @@ function replicaAlarms({ tag }: ResourceState, replica: ReplicaState): AlarmView
             `the replica of ${tag} on ${node} has failed: ${failed}`,
             because,
             since,
+          ),
+        ]),
+    ...(mountFailure === null
+      ? []
+      : [
+          alarm(
+            'file-system-failed',
+            tag,
+            node,
+            `${node} cannot ${mountFailure.what} the file system of ${tag}: ${mountFailure.why}`,
+            mountFailure.because,
+            mountFailure.since,
           ),
         ]),
   ];

@@ -82,6 +82,14 @@ const sentences: Sentences = {
     `${resource}: ${data.count} corrupt messages between ${data.node} and ${data.peer}; none was applied`,
   'disk.failed': ({ resource, data }) =>
     `${resource}: the disk of ${data.node} failed${data.volume === null ? '' : ` (${data.volume})`}: ${data.error}`,
+  'file-system.made': ({ resource, data }) =>
+    `${resource}: ${data.node} made a file system (${data.fstype}) on ${listed(data.volumes)}`,
+  'file-system.mounted': ({ resource, data }) =>
+    `${resource}: ${data.node} mounted ${data.mounts.map(({ volume, at }) => `${volume} at ${at}`).join(', ')}`,
+  'file-system.unmounted': ({ resource, data }) =>
+    `${resource}: ${data.node} unmounted it${data.forced ? '; whatever still used it has lost it' : ''}`,
+  'file-system.failed': ({ resource, data }) =>
+    `${resource}: ${data.node} could not ${data.what} the file system: ${data.why}`,
   'local-recovery.started': ({ resource, data }) => `${resource}: ${data.node} repairs ${data.what} in place`,
   'local-recovery.succeeded': ({ resource, data }) => `${resource}: ${data.node} repaired ${data.what}`,
   'local-recovery.failed': ({ data }) => data.text,

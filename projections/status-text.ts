@@ -12,7 +12,10 @@ export function statusText(view: StatusView, asOf: AsOf, ageMs: number | null): 
     const [name, mode, progress] = rows[at] ?? ['', '', ''];
     return `  ${name.padEnd(nameWidth + 2)}${mode.padEnd(modeWidth + 2)}${progress.padEnd(progressWidth + 3)}${takeoverText(mirror)}`;
   });
-  return [headline(view, asOf, ageMs), ...lines].join('\n');
+  const mounts = view.device.flatMap(({ volume, mount }) =>
+    mount ? [`  ${volume} is mounted at ${mount}`] : [],
+  );
+  return [headline(view, asOf, ageMs), ...mounts, ...lines].join('\n');
 }
 
 function headline(view: StatusView, asOf: AsOf, ageMs: number | null): string {

@@ -1,4 +1,5 @@
 import { whyNotEligible } from '../domain/eligibility.ts';
+import { mountedBy } from '../domain/file-systems.ts';
 import {
   type ClusterState,
   type DataState,
@@ -23,7 +24,8 @@ export interface StatusView {
   readonly sources: readonly NodeName[];
   readonly lastOwner: NodeName | null;
   readonly epoch: number;
-  readonly device: readonly { readonly volume: string; readonly uri: string }[];
+  /** `mount`: where its file system is mounted. */
+  readonly device: readonly { readonly volume: string; readonly uri: string; readonly mount?: string }[];
   /** By priority. */
   readonly nodes: readonly StatusNode[];
   /** By priority of the target. */
@@ -106,13 +108,22 @@ export function statusOf(
     sources: [resource, ...resource.rivals].flatMap((one) => one.reigns.map(({ node }) => node)),
     lastOwner: resource.lastOwner?.node ?? null,
     epoch: resource.epoch,
-    device: deviceOf(resource).map(({ volume, uri }) => ({ volume, uri })),
+    device: devicesOf(resource),
     nodes: byPriority(resource).map((node) => nodeOf(state, resource, node)),
     mirrors: byPriority(resource).flatMap((node) => {
       const mirror = resource.mirrors[node];
       return mirror === undefined ? [] : [mirrorOf(state, resource, mirror, live[node])];
     }),
   };
+}
+
+function devicesOf(resource: ResourceState): StatusView['device'] {
+  const source = sourceOf(resource);
+  const mounts = source === null ? [] : mountedBy(resource, source);
+  return deviceOf(resource).map(({ volume, uri }) => {
+    const mount = mounts.find((one) => one.volume === volume)?.at;
+    return mount === undefined ? { volume, uri } : { volume, uri, mount };
+  });
 }
 
 export const isAlive = (state: ClusterState, node: string) => state.nodes[node]?.alive ?? true;

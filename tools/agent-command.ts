@@ -11,7 +11,9 @@ import { parseCredentials } from '../adapters/bus/credentials.ts';
 import { connectNatsBus } from '../adapters/bus/nats-bus.ts';
 import { ActorName, ClusterName } from '../adapters/bus/subjects.ts';
 import { monotonicClock } from '../adapters/engine/real-ports.ts';
+import { LinuxFileSystems } from '../adapters/host/file-systems.ts';
 import { LinuxHost } from '../adapters/host/host.ts';
+import { linuxMachine } from '../adapters/host/machine.ts';
 import { serveDashboard } from '../adapters/web/dashboard.ts';
 import { Operators } from '../adapters/web/operators.ts';
 import { NodeName } from '../domain/vocabulary.ts';
@@ -132,7 +134,17 @@ async function run(options: z.infer<typeof Options>, output: Output): Promise<vo
       heartbeatMs: options.heartbeat,
       lostAfter: options.lostAfter,
     },
-    { journal, bus, views, engines, host: new LinuxHost(), clock: monotonicClock, log, wallNow: Date.now },
+    {
+      journal,
+      bus,
+      views,
+      engines,
+      host: new LinuxHost(),
+      fileSystems: new LinuxFileSystems(dir, linuxMachine),
+      clock: monotonicClock,
+      log,
+      wallNow: Date.now,
+    },
   );
   await agent.start();
   const socket = join(dir, 'agent.sock');

@@ -21,7 +21,7 @@ import { answerQuestion } from './inbox.ts';
 import { type Answered, CommandIntake } from './intake.ts';
 import { JournalExchange } from './journal-exchange.ts';
 import { Liveness } from './liveness.ts';
-import type { AgentLog, Engines, Host } from './ports.ts';
+import type { AgentLog, Engines, FileSystems, Host } from './ports.ts';
 import { Pulse } from './pulse.ts';
 import { Reconciler } from './reconcile.ts';
 import { ReplicationPorts } from './replication-ports.ts';
@@ -34,6 +34,7 @@ export interface AgentPorts {
   readonly views: Pick<LevelViews, 'get' | 'put'>;
   readonly engines: Engines;
   readonly host: Host;
+  readonly fileSystems: FileSystems;
   readonly clock: Clock;
   readonly log: AgentLog;
   /** Milliseconds since 1970. */
@@ -76,6 +77,7 @@ export class Agent {
       bus: ports.bus,
       engines: this.#engines,
       host: ports.host,
+      fileSystems: ports.fileSystems,
       clock: ports.clock,
       liveness: this.#liveness,
       replicationPorts: new ReplicationPorts(options.node, options.replicate, ports.clock),

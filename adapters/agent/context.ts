@@ -6,7 +6,7 @@ import type { AgentBus } from '../bus/bus.ts';
 import type { Clock } from '../engine/clock.ts';
 import type { EngineRoom } from './engine-room.ts';
 import type { Liveness } from './liveness.ts';
-import type { AgentLog, Host } from './ports.ts';
+import type { AgentLog, FileSystems, Host } from './ports.ts';
 import type { ReplicationPorts } from './replication-ports.ts';
 
 /** How the agent was started (REQUIREMENTS 5, CLI). */
@@ -28,6 +28,7 @@ export interface AgentContext {
   readonly bus: AgentBus;
   readonly engines: EngineRoom;
   readonly host: Host;
+  readonly fileSystems: FileSystems;
   readonly clock: Clock;
   readonly liveness: Liveness;
   readonly replicationPorts: ReplicationPorts;

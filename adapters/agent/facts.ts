@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import type { Command } from '../../domain/commands.ts';
+import type { Command, CommandOf } from '../../domain/commands.ts';
 import type { Facts, PathFact, ReplicaFact } from '../../domain/facts.ts';
+import { mountOfSource, mountPoints } from '../../domain/file-systems.ts';
 import { highestEpoch, type ResourceState, replicaNodes } from '../../domain/state.ts';
-import { AbsolutePath, type NodeName, regionSize, Tag } from '../../domain/vocabulary.ts';
+import { AbsolutePath, type NodeName, regionSize, Tag, type VolumeName } from '../../domain/vocabulary.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
 import { ask } from './asking.ts';
 import { type AgentContext, silenceMs } from './context.ts';
@@ -13,6 +14,7 @@ export const InspectQuestion = z.object({
   question: z.literal('inspect'),
   tag: Tag,
   paths: z.array(AbsolutePath).max(16),
+  mountPoints: z.array(AbsolutePath).max(16).default([]),
 });
 export const ReplicaQuestion = z.object({ question: z.literal('replica'), tag: Tag });
 
@@ -20,12 +22,14 @@ const PathFactSchema = z.object({
   exists: z.boolean(),
   usedBy: z.string().nullable(),
   mountedAt: z.string().nullable(),
+  fstype: z.string().nullable(),
   byteSize: z.int().min(0),
   blank: z.boolean(),
 });
 export const InspectAnswer = z.object({
   paths: z.record(z.string(), PathFactSchema),
   replication: z.object({ host: z.string(), port: z.int().min(1).max(65_535) }),
+  mountPointUsedBy: z.string().nullable().default(null),
 });
 export type InspectAnswer = z.infer<typeof InspectAnswer>;
 
@@ -63,9 +67,14 @@ export async function gatherFacts(context: AgentContext, command: Command): Prom
   const silent = liveness.silent(nowMs, silence);
   switch (command.command) {
     case 'create':
-      return { ...base, ...(await inspectHere(context, command.tag, pathsOf(command))) };
-    case 'extend':
-      return { ...base, ...(await inspectThere(context, command.node, command.tag, pathsOf(command))) };
+      return { ...base, ...(await toCreate(context, command)) };
+    case 'extend': {
+      const points = pointsOf(command, command.mount ?? (resource && mountOfSource(resource)));
+      return {
+        ...base,
+        ...(await inspectThere(context, command.node, command.tag, pathsOf(command), points)),
+      };
+    }
     case 'node-silent':
       return { ...base, patience };
     case 'failover':
@@ -74,7 +83,6 @@ export async function gatherFacts(context: AgentContext, command: Command): Prom
         patience,
         ...(resource ? { replicas: await askReplicas(context, resource, silent) } : {}),
       };
-    case 'switchover':
     case 'force-online':
     case 'resolve-split-brain':
     case 'resume':
@@ -82,24 +90,70 @@ export async function gatherFacts(context: AgentContext, command: Command): Prom
         ...base,
         ...(resource ? { replicas: await askReplicas(context, resource, silent) } : {}),
       };
+    case 'switchover':
     case 'out-of-service':
       return {
         ...base,
-        deviceInUse: null,
+        deviceInUse: await heldHere(context, resource),
         ...(resource ? { replicas: await askReplicas(context, resource, silent) } : {}),
       };
     case 'delete':
       return {
         ...base,
-        deviceInUse: openBy(resource ? await engines.status(resource.tag).catch(() => null) : null),
+        deviceInUse:
+          (await mountedHere(context, resource)) ??
+          openBy(resource ? await engines.status(resource.tag).catch(() => null) : null),
       };
     case 'in-service':
-      return { ...base, ...(resource ? await toGoInService(context, resource, command.node) : {}) };
+      return {
+        ...base,
+        deviceInUse: await heldHere(context, resource),
+        ...(resource ? await toGoInService(context, resource, command.node) : {}),
+      };
     case 'return':
       return { ...base, ...(resource ? await toGoInService(context, resource, options.node) : {}) };
     default:
       return base;
   }
+}
+
+const isMountable = ({ options }: AgentContext, resource: ResourceState | undefined) =>
+  resource?.replicas[options.node]?.mount != null;
+
+/** Who uses what is mounted here. Whatever this cannot see stops the unmounting itself. */
+async function heldHere(context: AgentContext, resource: ResourceState | undefined): Promise<string | null> {
+  return resource && isMountable(context, resource) ? context.fileSystems.heldBy(resource.tag) : null;
+}
+
+async function mountedHere(
+  context: AgentContext,
+  resource: ResourceState | undefined,
+): Promise<string | null> {
+  return resource && isMountable(context, resource) ? context.fileSystems.mountedAt(resource.tag) : null;
+}
+
+/** An existing file system is where it is mounted: nothing else may be there, and nobody may use it. */
+async function toCreate(context: AgentContext, command: CommandOf<'create'>): Promise<Partial<Facts>> {
+  const { tag, content, mount } = command;
+  const facts = await inspectHere(context, tag, pathsOf(command));
+  const own = Object.values(facts.paths ?? {}).flatMap(({ mountedAt }) => mountedAt ?? []);
+  const points = pointsOf(command, mount).filter((folder) => !own.includes(folder));
+  const users =
+    content === 'existing-filesystem'
+      ? await Promise.all(own.map((folder) => context.fileSystems.usersOf(folder)))
+      : [];
+  return {
+    ...facts,
+    mountPointUsedBy: await context.fileSystems.usedMountPoint(points),
+    deviceInUse: users.find((user) => user !== null) ?? null,
+  };
+}
+
+function pointsOf(
+  { volumes }: { volumes: readonly { name: VolumeName }[] },
+  mount: string | undefined,
+): string[] {
+  return mountPoints({ volumes, mount: mount ?? null }).map(({ at }) => at);
 }
 
 const pathsOf = ({ volumes }: { volumes: readonly { path: string }[] }) => volumes.map(({ path }) => path);
@@ -163,14 +217,19 @@ export async function inspectHere(
   context: AgentContext,
   tag: Tag,
   paths: readonly string[],
+  points: readonly string[] = [],
 ): Promise<Partial<Facts>> {
   const taken = await protectedPaths(context, tag);
   const entries = await Promise.all(
     paths.map(async (path): Promise<[string, PathFact]> => [path, await context.host.inspect(path, taken)]),
   );
   const port = context.replicationPorts.portFor(tag, context.state());
-  if (port === undefined) return { paths: Object.fromEntries(entries) };
-  return { paths: Object.fromEntries(entries), replication: { host: context.options.replicate.host, port } };
+  const inspected = {
+    paths: Object.fromEntries(entries),
+    mountPointUsedBy: await context.fileSystems.usedMountPoint(points),
+  };
+  if (port === undefined) return inspected;
+  return { ...inspected, replication: { host: context.options.replicate.host, port } };
 }
 
 async function inspectThere(
@@ -178,10 +237,16 @@ async function inspectThere(
   node: NodeName,
   tag: Tag,
   paths: readonly string[],
+  points: readonly string[],
 ): Promise<Partial<Facts>> {
-  if (node === context.options.node) return inspectHere(context, tag, paths);
+  if (node === context.options.node) return inspectHere(context, tag, paths, points);
   try {
-    const answer = await ask(context, node, { question: 'inspect', tag, paths: [...paths] }, 30_000);
+    const answer = await ask(
+      context,
+      node,
+      { question: 'inspect', tag, paths: [...paths], mountPoints: [...points] },
+      30_000,
+    );
     return InspectAnswer.parse(answer);
   } catch {
     return {};

@@ -26,7 +26,7 @@ export async function answerQuestion(
     case 'promise':
       return givePromise(context, from, asked.tag, asked.epoch);
     case 'inspect':
-      return { ...(await inspectHere(context, asked.tag, asked.paths)) };
+      return { ...(await inspectHere(context, asked.tag, asked.paths, asked.mountPoints)) };
     case 'replica': {
       const replica = replicaFact(await context.engines.status(asked.tag));
       if (!replica) throw new Error(`no replica of ${asked.tag} is open on ${context.options.node}`);

@@ -1,5 +1,7 @@
 import type { z } from 'zod';
+import type { DeviceUris, MountedVolume } from '../../domain/events.ts';
 import type { PathFact } from '../../domain/facts.ts';
+import type { MountPoint } from '../../domain/file-systems.ts';
 import type { Tag } from '../../domain/vocabulary.ts';
 import type { EngineStatus, Notice, NumberedObservation, Order } from '../engine/control-protocol.ts';
 
@@ -57,6 +59,51 @@ export interface Host {
   realPath(path: string): Promise<string>;
   /** @param protectedPaths path → who has it: other resources, and what an administrator protects */
   inspect(path: string, protectedPaths: ReadonlyMap<string, string>): Promise<PathFact>;
+}
+
+/** A reign of one engine process: what is attached for another one is stale (FAULTS 34). */
+export interface AttachedReign {
+  readonly tag: Tag;
+  readonly epoch: number;
+  readonly enginePid: number;
+}
+
+/** Something holds the mount or the device; the sentence says what. */
+export class DeviceInUse extends Error {
+  override readonly name = 'DeviceInUse';
+}
+
+/**
+ * File systems on the devices of this node's sources. What is attached and mounted outlives the agent and is found
+ * again. None of these waits for a mount that does not answer: each gives up after a time of its own.
+ */
+export interface FileSystems {
+  /** Attaches the devices and makes file systems on them: whatever is there is overwritten. */
+  make(reign: AttachedReign, fstype: string, devices: DeviceUris): Promise<void>;
+  /** Attaches and mounts what is not yet, in the order of the volumes; what was attached for another reign goes first. */
+  mount(
+    reign: AttachedReign,
+    fstype: string,
+    devices: DeviceUris,
+    points: readonly MountPoint[],
+  ): Promise<MountedVolume[]>;
+  /**
+   * Unmounts and detaches everything of the tag, in reverse. `orderly`: rejects with `DeviceInUse` and leaves what is
+   * in use; else whatever still uses it gets errors. Resolves with whether there was anything.
+   */
+  unmount(tag: Tag, orderly: boolean): Promise<boolean>;
+  /** Whether what `mount` has mounted is still mounted, and its process runs. */
+  stands(tag: Tag): Promise<boolean>;
+  /** Who uses what is mounted of the tag, in words; null where nobody does. */
+  heldBy(tag: Tag): Promise<string | null>;
+  /** Where something of the tag is mounted or attached, in words; null where nothing is. */
+  mountedAt(tag: Tag): Promise<string | null>;
+  /** What is mounted at one of the folders, in words; null where nothing is. */
+  usedMountPoint(folders: readonly string[]): Promise<string | null>;
+  /** Who uses the folder at which something else is mounted, in words; null where nobody does. */
+  usersOf(folder: string): Promise<string | null>;
+  /** Unmounts the file system of a path that is to be mirrored (rule 1, `existing-filesystem`). Rejects with `DeviceInUse`. */
+  release(path: string): Promise<void>;
 }
 
 export interface AgentLog {

@@ -5,7 +5,8 @@ import type { EngineStatus, OrderRefusal } from '../engine/control-protocol.ts';
 import { type AgentContext, isDurable } from './context.ts';
 import { Continuity } from './continuity.ts';
 import { Restarts } from './local-recovery.ts';
-import { OrderRefused } from './ports.ts';
+import { Mounting } from './mounting.ts';
+import { DeviceInUse, OrderRefused } from './ports.ts';
 import { collectPromisesForTakeover } from './promises.ts';
 
 const recoveryTriesMax = 3;
@@ -40,6 +41,7 @@ async function refusalForGood(ordered: Promise<unknown>): Promise<OrderRefused |
 export class Reconciler {
   readonly #context: AgentContext;
   readonly #continuity: Continuity;
+  readonly #mounting: Mounting;
   readonly #done = new Map<Tag, Set<string>>();
   readonly #running = new Map<Tag, Promise<void>>();
   readonly #again = new Set<Tag>();
@@ -53,6 +55,7 @@ export class Reconciler {
     this.#context = context;
     this.#restarts = new Restarts(context.clock);
     this.#continuity = new Continuity(context);
+    this.#mounting = new Mounting(context);
   }
 
   /** The engine began anew: everything is due again. */
@@ -63,7 +66,19 @@ export class Reconciler {
   /** With each heartbeat: an engine that does not do what it was ordered to any more is ordered again. */
   watch(): void {
     this.#continuity.watch();
-    for (const tag of this.#done.keys()) if (!this.#isServingAsOrdered(tag)) this.#done.delete(tag);
+    for (const [tag, done] of this.#done) {
+      if (!this.#isServingAsOrdered(tag)) this.#done.delete(tag);
+      else void this.#watchMount(tag, done);
+    }
+  }
+
+  /** Unmounted by hand, or its process died: it is mounted again for as long as the reign lasts. */
+  async #watchMount(tag: Tag, done: Set<string>): Promise<void> {
+    const mount = [...done].find((key) => key.startsWith('{"do":"mount"'));
+    if (mount === undefined || this.#running.has(tag)) return;
+    if (await this.#context.fileSystems.stands(tag).catch(() => true)) return;
+    done.delete(mount);
+    this.consider(tag);
   }
 
   #isServingAsOrdered(tag: Tag): boolean {
@@ -120,8 +135,8 @@ export class Reconciler {
           'an intent is not carried out yet',
         );
         await this.#recoveryFailed(tag, intent);
-        // Without an open replica nothing can be done; else one intent that fails stops no other.
-        if (intent.do === 'open') return;
+        // Without an open replica nothing can be done, and no reign ends under a mount; else one that fails stops no other.
+        if (intent.do === 'open' || intent.do === 'unmount') return;
       }
     }
   }
@@ -188,6 +203,10 @@ export class Reconciler {
       }
       case 'serve':
         return this.#serve(intent);
+      case 'mount':
+        return this.#mounting.mount(intent);
+      case 'unmount':
+        return this.#unmount(intent);
       case 'follow':
         return this.#follow(tag, intent.epoch);
       case 'stand-by':
@@ -216,6 +235,7 @@ export class Reconciler {
         await this.#context.submit('settle-command', { tag, settles: intent.command }, 'policy');
         return false;
       case 'close':
+        await this.#mounting.giveUp(tag);
         await engines.order(tag, { order: 'stop' }).catch(() => undefined);
         await engines.remove(tag);
         this.#done.delete(tag);
@@ -236,13 +256,16 @@ export class Reconciler {
     const resource = this.#context.state().resources[tag];
     const isFirst =
       resource !== undefined && resource.id === intent.resource && resource.id.startsWith(`${options.node}/`);
+    // Only before its very first reign: what is mounted directly later on was not written through the device.
+    if (isFirst && !wasOpened && resource.content === 'existing-filesystem')
+      for (const { path } of intent.volumes) await this.#context.fileSystems.release(path);
     await engines.order(tag, {
       order: 'open',
       cluster: options.cluster,
       tag,
       resource: intent.resource,
       node: options.node,
-      volumes: intent.volumes.map(({ name, path }) => ({ name, path })),
+      volumes: intent.volumes.map(({ name, path, byteSize }) => ({ name, path, byteSize })),
       folder,
       intentLogs: intent.bitmap === 'none' ? 'none' : (intent.bitmap ?? folder),
       keyFile: options.keyFile,
@@ -337,6 +360,27 @@ export class Reconciler {
     await this.#context.submit('served', { tag, epoch, device: status?.replica?.exports ?? [] }, 'engine');
   }
 
+  async #unmount({ tag, orderly }: Extract<Intent, { do: 'unmount' }>): Promise<boolean> {
+    const status = await this.#context.engines.status(tag);
+    const serving = status?.replica?.serving === true;
+    // A reign that its own word has not ended goes on, with what is mounted, until that is settled.
+    if (!orderly && serving && !this.#isEnded(tag, status.replica?.epoch ?? 0)) return false;
+    const { switchover } = this.#context.state().resources[tag] ?? {};
+    if (switchover?.from !== this.#context.options.node) {
+      await this.#mounting.unmount(tag, orderly && serving);
+      return true;
+    }
+    try {
+      await this.#mounting.unmount(tag, orderly && serving, false);
+      return true;
+    } catch (error) {
+      // Rule 6: what cannot be unmounted stops the switchover at step 2; the source stays.
+      const why = error instanceof DeviceInUse ? `device-in-use: ${error.message}` : String(error);
+      await this.#context.submit('switchover-stopped', { tag, step: 2, why }, 'engine');
+      throw error;
+    }
+  }
+
   async #follow(tag: Tag, epoch: number): Promise<boolean> {
     if (!(await this.#notServing(tag))) return false;
     const status = await this.#context.engines.status(tag);
@@ -354,12 +398,10 @@ export class Reconciler {
 
   /** Never undoes a serving source by itself: it ends the reign that its own word has ended, else it says so. */
   async #notServing(tag: Tag): Promise<boolean> {
-    const { engines, options } = this.#context;
+    const { engines } = this.#context;
     const status = await engines.status(tag);
     if (!status?.replica?.serving) return true;
-    const replica = this.#context.state().resources[tag]?.replicas[options.node];
-    const ended = (replica?.leftEpoch ?? 0) >= status.replica.epoch || replica?.victimOf != null;
-    if (ended) {
+    if (this.#isEnded(tag, status.replica.epoch)) {
       await this.#leave(tag, this.#isServedElsewhere(tag));
       return true;
     }
@@ -367,8 +409,17 @@ export class Reconciler {
     return false;
   }
 
+  #isEnded(tag: Tag, epoch: number): boolean {
+    const replica = this.#context.state().resources[tag]?.replicas[this.#context.options.node];
+    return (replica?.leftEpoch ?? 0) >= epoch || replica?.victimOf != null;
+  }
+
   /** `abandon`: another node serves too, and answers no write of this one. */
   async #leave(tag: Tag, abandon: boolean): Promise<void> {
+    const isMounted =
+      this.#context.state().resources[tag]?.replicas[this.#context.options.node]?.mounted != null;
+    if (isMounted && abandon) await this.#mounting.unmount(tag, false, false);
+    else if (isMounted) await this.#mounting.giveUp(tag);
     await this.#context.engines.order(tag, { order: 'leave-service', abandon });
   }
 

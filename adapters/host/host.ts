@@ -4,9 +4,17 @@ import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import type { PathFact } from '../../domain/facts.ts';
 import type { Host } from '../agent/ports.ts';
+import { type Mount, parseMountInfo } from './mount-table.ts';
 
 const run = promisify(execFile);
-const missing: PathFact = { exists: false, usedBy: null, mountedAt: null, byteSize: 0, blank: false };
+const missing: PathFact = {
+  exists: false,
+  usedBy: null,
+  mountedAt: null,
+  fstype: null,
+  byteSize: 0,
+  blank: false,
+};
 
 /** Paths of this machine: what they are, who has them, whether there is anything on them (rules 1 and 2). */
 export class LinuxHost implements Host {
@@ -21,8 +29,10 @@ export class LinuxHost implements Host {
     if (!stats.isFile() && !stats.isBlockDevice()) {
       return { ...missing, exists: true, usedBy: 'neither a file nor a block device' };
     }
-    const mountedAt = await mountPointOf(real);
-    const usedBy = protectedPaths.get(real) ?? (mountedAt === null ? await otherUse(real) : 'mounted');
+    const loops = await loopsOf(real);
+    const mount = mountOf(real, loops, parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8')));
+    const otherUse = (await isSwap(real)) ? 'swap' : loops.map((loop) => `attached as ${loop}`)[0];
+    const usedBy = protectedPaths.get(real) ?? (mount ? 'mounted' : (otherUse ?? null));
     const handle = await open(real, constants.O_RDONLY);
     try {
       const byteSize = stats.isFile() ? stats.size : await deviceSize(real);
@@ -30,7 +40,8 @@ export class LinuxHost implements Host {
       return {
         exists: true,
         usedBy,
-        mountedAt,
+        mountedAt: mount?.at ?? null,
+        fstype: mount?.fstype ?? null,
         byteSize,
         blank: unallocated || (await readsZeros(handle, byteSize)),
       };
@@ -40,21 +51,20 @@ export class LinuxHost implements Host {
   }
 }
 
-async function mountPointOf(device: string): Promise<string | null> {
-  const mounts = await readFile('/proc/self/mounts', 'utf8');
-  const line = mounts.split('\n').find((entry) => entry.startsWith(`${device} `));
-  return line?.split(' ')[1] ?? null;
+/** Where a device, or a file by way of a loop device, is mounted. */
+function mountOf(path: string, loops: readonly string[], mounts: readonly Mount[]): Mount | undefined {
+  return mounts.find(({ source }) => source === path || loops.includes(source));
 }
 
-async function otherUse(path: string): Promise<string | null> {
+async function loopsOf(path: string): Promise<string[]> {
+  const listed = ['--associated', path, '--output', 'NAME', '--noheadings'];
+  const { stdout } = await run('losetup', listed).catch(() => ({ stdout: '' }));
+  return stdout.split('\n').flatMap((line) => line.trim() || []);
+}
+
+async function isSwap(path: string): Promise<boolean> {
   const swaps = await readFile('/proc/swaps', 'utf8').catch(() => '');
-  if (swaps.split('\n').some((line) => line.startsWith(`${path} `))) return 'swap';
-  const { stdout } = await run('losetup', ['--associated', path, '--output', 'NAME', '--noheadings']).catch(
-    () => ({
-      stdout: '',
-    }),
-  );
-  return stdout.trim() === '' ? null : `attached as ${stdout.trim()}`;
+  return swaps.split('\n').some((line) => line.startsWith(`${path} `));
 }
 
 async function deviceSize(device: string): Promise<number> {

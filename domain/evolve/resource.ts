@@ -283,6 +283,24 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     interrupt(mirror);
     if (mirror.status === 'fully-operational' || mirror.status === 'resyncing') mirror.status = 'out-of-sync';
   },
+  'file-system.made': (resource, { data }) => {
+    resource.hasFileSystem = true;
+    clearMountFailure(resource, data.node);
+  },
+  'file-system.mounted': (resource, { data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica) replica.mounted = { epoch: data.epoch, mounts: data.mounts.map((one) => ({ ...one })) };
+    clearMountFailure(resource, data.node);
+  },
+  'file-system.unmounted': (resource, { data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica) replica.mounted = null;
+    clearMountFailure(resource, data.node);
+  },
+  'file-system.failed': (resource, { id, time, data }) => {
+    const replica = resource.replicas[data.node];
+    if (replica) replica.mountFailure = { what: data.what, why: data.why, because: id, since: time };
+  },
   'local-recovery.started': (resource, { data }) => {
     const replica = resource.replicas[data.node];
     if (replica) replica.failed = data.what;
@@ -299,6 +317,11 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     if (data.device !== null) serving(resource, node, data.device);
   },
 };
+
+function clearMountFailure(resource: ResourceState, node: NodeName): void {
+  const replica = resource.replicas[node];
+  if (replica) replica.mountFailure = null;
+}
 
 export function lastSource(resource: ResourceState): NodeName | null {
   return resource.reigns[0]?.node ?? resource.lastOwner?.node ?? null;

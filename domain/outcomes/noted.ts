@@ -72,6 +72,14 @@ export const noted: Noted = {
   'link-corruption': (c, { self }) =>
     note('link.corruption-detected', c, { node: self, peer: c.peer, count: c.count }),
   'disk-failed': (c, { self }) => note('disk.failed', c, { node: self, volume: c.volume, error: c.error }),
+  'file-system-made': (c, { self }) =>
+    note('file-system.made', c, { node: self, fstype: c.fstype, volumes: c.volumes }),
+  'file-system-mounted': (c, { self }) =>
+    note('file-system.mounted', c, { node: self, epoch: c.epoch, mounts: c.mounts }),
+  'file-system-unmounted': (c, { self }) =>
+    note('file-system.unmounted', c, { node: self, forced: c.forced }),
+  'file-system-failed': (c, { self }) =>
+    note('file-system.failed', c, { node: self, what: c.what, why: c.why }),
   'node-joined': (c, { self }) => note('node.joined', {}, { node: self, host: c.host }),
   'node-key': (c, { self }) => note('node.key-added', {}, { node: self, publicKey: c.publicKey }),
   'node-heard': (c) => note('node.returned', {}, { node: c.node, restarted: c.restarted }),

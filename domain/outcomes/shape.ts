@@ -1,12 +1,13 @@
 import type { CommandOf } from '../commands.ts';
 import { event, type NewEvent } from '../events.ts';
 import type { Facts } from '../facts.ts';
+import { mountOfSource } from '../file-systems.ts';
 import { type ResourceState, sourceOf } from '../state.ts';
 import type { Mode, NodeName } from '../vocabulary.ts';
 import { abandoned, completed, type Outcome } from './outcome.ts';
 
 export function createResource(command: CommandOf<'create'>, facts: Facts): NewEvent[] {
-  const { tag, node, content, fstype, mount, bitmap, allowAsync, priority, srl, size } = command;
+  const { tag, node, content, bitmap, allowAsync, priority, srl, size } = command;
   const volumes = command.volumes.map(({ name, path }) => ({
     name,
     path,
@@ -17,8 +18,7 @@ export function createResource(command: CommandOf<'create'>, facts: Facts): NewE
       node,
       volumes,
       content,
-      fstype: fstype ?? null,
-      mount: mount ?? null,
+      ...fileSystemOf(command, facts),
       bitmap: bitmap ?? null,
       allowAsync,
       priority,
@@ -27,6 +27,17 @@ export function createResource(command: CommandOf<'create'>, facts: Facts): NewE
     }),
     event('resource.entered-service', tag, { node, epoch: 1, why: 'created', after: null }),
   ];
+}
+
+/** A new one is ext4 unless another is asked for; an existing one stays what it is, where it is. */
+function fileSystemOf(
+  { content, fstype, mount, volumes }: CommandOf<'create'>,
+  facts: Facts,
+): { fstype: string | null; mount: string | null } {
+  if (content === 'new-filesystem') return { fstype: fstype ?? 'ext4', mount: mount ?? null };
+  const found = facts.paths?.[volumes[0]?.path ?? ''];
+  if (content === 'raw') return { fstype: null, mount: null };
+  return { fstype: found?.fstype ?? fstype ?? null, mount: mount ?? found?.mountedAt ?? null };
 }
 
 /** The rules have made sure that the node told where its replica will be reached. */
@@ -53,7 +64,7 @@ export const extend: Outcome<'extend'> = ({ resource, command, facts }) => {
       pairs,
       priority: command.priority ?? highest + 1,
       compress,
-      mount: mount ?? null,
+      mount: mount ?? mountOfSource(resource) ?? null,
       bitmap: bitmap ?? null,
       fullSync,
       replication: endpoint(facts),

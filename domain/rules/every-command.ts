@@ -39,6 +39,10 @@ const despiteRivals: ReadonlySet<CommandName> = new Set<CommandName>([
   'link-corruption',
   'disk-failed',
   'local-failure',
+  'file-system-made',
+  'file-system-mounted',
+  'file-system-unmounted',
+  'file-system-failed',
   ...observationsOfMirrors,
 ]);
 

@@ -132,9 +132,16 @@ export const nodeIsSource: Rule<CommandOf<'unextend'>> = ({ resource, command })
       })
     : undefined;
 
-export const deviceInUse: Rule = ({ resource, facts }) =>
+export const deviceInUse: Rule = ({ resource, command, facts }) =>
   facts.deviceInUse
-    ? refuse('device-in-use', `${resource.tag} on ${facts.self}: ${facts.deviceInUse}`)
+    ? refuse('device-in-use', `${resource.tag} on ${facts.self}: ${facts.deviceInUse}`, {
+        because: [resource.because],
+        allowed: [
+          command.command === 'delete' && resource.reigns.length > 0
+            ? `out-of-service ${resource.tag} first`
+            : 'the same command, once nothing uses it any more',
+        ],
+      })
     : undefined;
 
 export const onReplica: Rule<CommandOf<'bitmap-mark-clean'> | CommandOf<'bitmap-mark-dirty'>> = ({

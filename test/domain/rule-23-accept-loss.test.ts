@@ -43,7 +43,14 @@ const destroys: readonly (readonly [string, readonly AnyEvent[], Command, Facts]
   [
     'create of a new file system on paths that are not blank',
     joined(),
-    command('create', { node: eve, volumes, content: 'new-filesystem', allowAsync: false, priority: 1 }),
+    command('create', {
+      node: eve,
+      volumes,
+      content: 'new-filesystem',
+      mount: '/mnt/data',
+      allowAsync: false,
+      priority: 1,
+    }),
     filled,
   ],
   ['full-resync', mirrored(), command('full-resync', { targets: [adam] }), facts()],
@@ -86,6 +93,7 @@ describe('rule 23: accepting a loss', () => {
       node: eve,
       volumes,
       content: 'new-filesystem',
+      mount: '/mnt/data',
       allowAsync: false,
       priority: 1,
     });
@@ -96,7 +104,7 @@ describe('rule 23: accepting a loss', () => {
     ).toContain('resource.created');
     expect(
       given(...joined())
-        .when({ ...create, content: 'raw' }, filled)
+        .when({ ...create, content: 'raw', mount: undefined }, filled)
         .types(),
     ).toContain('resource.created');
   });

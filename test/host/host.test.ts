@@ -31,6 +31,7 @@ describe('a path of this machine (rules 1 and 2)', () => {
       exists: true,
       usedBy: null,
       mountedAt: null,
+      fstype: null,
       byteSize: 8 * 1024 * 1024,
       blank: true,
     });

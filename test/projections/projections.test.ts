@@ -182,6 +182,16 @@ describe('alarms', () => {
         }),
     ],
     [
+      `file-system-failed.${tag}.eve`,
+      (h) => h.add('eve', 'file-system.failed', tag, { node: 'eve', what: 'mount', why: 'bad superblock' }),
+      (h) =>
+        h.add('eve', 'file-system.mounted', tag, {
+          node: 'eve',
+          epoch: 3,
+          mounts: [{ volume: 'data', device: '/dev/loop0', at: '/srv/data' }],
+        }),
+    ],
+    [
       'node-lost.adam',
       (h) => h.add('eve', 'node.lost', null, { node: 'adam', silentMs: 5000 }),
       (h) => h.add('eve', 'node.returned', null, { node: 'adam', restarted: false }),

@@ -16,6 +16,7 @@ import { type LevelJournal, openLevelJournal } from '../../journal/level-journal
 import { type LevelViews, openLevelViews } from '../../journal/level-views.ts';
 import { type NatsServer, startNatsServer } from '../../tools/nats-server.ts';
 import { EngineYard } from '../scenarios/simulated-engines.ts';
+import { SimulatedFileSystems } from '../scenarios/simulated-file-systems.ts';
 
 const cluster = ClusterName.parse('scale');
 export const nodeNames = ['eve', 'adam', 'sophocles'].map((name) => NodeName.parse(name));
@@ -31,6 +32,7 @@ const host: Host = {
     exists: true,
     usedBy: taken.get(path) ?? null,
     mountedAt: null,
+    fstype: null,
     byteSize: 16 * 65_536,
     blank: true,
   }),
@@ -134,6 +136,7 @@ export class ScaleCluster {
         bus,
         engines: this.yard.enginesOf(name),
         host,
+        fileSystems: new SimulatedFileSystems(),
         clock: monotonicClock,
         log: this.#logOf(name),
         wallNow: Date.now,

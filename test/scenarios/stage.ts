@@ -58,6 +58,10 @@ const unheard: ReadonlySet<string> = new Set(['resync.progressed', 'node.joined'
  *     fail-disk NODE | break-disk NODE  its disk fails: once, or for good
  *     clients NODE COUNT                so many NBD clients have its device open
  *     write NODE REGION CONTENT         the application at NODE writes
+ *     use NODE | leave NODE             an application is in NODE's mount, or no longer
+ *     surprise NODE                     … and nobody sees it there
+ *     break NODE | repair NODE          nothing can be mounted there, or again
+ *     mounts                            what is mounted on every node, and of which reign
  *     status [NODE]                     what `mirrorkeeper status` prints there
  *     image                             what lies on every replica
  *     NODE: COMMAND [ARG…] [--OPTION VALUE]…   a person at NODE's socket; the tag is always the same one
@@ -174,6 +178,24 @@ export class Stage {
         const done = world.yard.write(NodeName.parse(node), tag, Number(region), content ?? '');
         return [...this.#news(), done ? 'acknowledged' : 'not acknowledged'];
       }
+      case 'use':
+      case 'leave':
+      case 'surprise':
+        for (const node of nodes())
+          Object.assign(world.fileSystemsOf(node), { inUse: word !== 'leave', isSeen: word === 'use' });
+        return [];
+      case 'break':
+      case 'repair':
+        for (const node of nodes())
+          world.fileSystemsOf(node).failure = word === 'break' ? 'bad superblock' : null;
+        return [];
+      case 'mounts':
+        return [
+          ...this.#news(),
+          ...[...world.nodes.values()].map(({ name, fileSystems }) =>
+            `${name.padEnd(10)} ${fileSystems.lines().join(', ')}`.trimEnd(),
+          ),
+        ];
       case 'status':
         return [...this.#news(), ...this.#status(NodeName.parse(args[0] ?? world.running()[0]))];
       case 'image':

@@ -15,6 +15,9 @@ const tellingFields = [
   'survivor',
   'peer',
   'epoch',
+  'fstype',
+  'mounts',
+  'forced',
   'reigns',
   'kind',
   'bytes',
@@ -62,6 +65,8 @@ function shown(value: unknown): string {
   if (Array.isArray(value)) return value.map(shown).join(',');
   if (typeof value === 'string') return /\s/.test(value) ? `"${value}"` : value;
   if (typeof value !== 'object' || value === null) return String(value);
+  const { volume, at } = value as { volume?: string; at?: string };
+  if (volume !== undefined && at !== undefined) return `${volume}:${at}`;
   const { node, epoch } = value as { node?: string; epoch?: number };
   return node === undefined
     ? `"${(value as { text?: string }).text ?? JSON.stringify(value)}"`

@@ -9,6 +9,7 @@ import type { NodeName, Tag } from '../../domain/vocabulary.ts';
 import { MemoryJournal } from './memory-journal.ts';
 import { SimulatedClock } from './simulated-clock.ts';
 import { EngineYard } from './simulated-engines.ts';
+import { SimulatedFileSystems } from './simulated-file-systems.ts';
 
 const quietLog: AgentLog = { info() {}, warn() {}, error() {} };
 const log: AgentLog = process.env['SCENARIO_LOG']
@@ -26,6 +27,7 @@ const host: Host = {
     exists: !path.includes('missing'),
     usedBy: taken.get(path) ?? (path.includes('mounted') ? 'mounted' : null),
     mountedAt: null,
+    fstype: null,
     byteSize: path.includes('small') ? 4096 : 16 * 65_536,
     blank: !path.includes('filled'),
   }),
@@ -34,6 +36,7 @@ const host: Host = {
 interface Node {
   readonly name: NodeName;
   readonly journal: MemoryJournal;
+  readonly fileSystems: SimulatedFileSystems;
   agent: Agent | null;
   clockAheadMs: number;
 }
@@ -93,6 +96,7 @@ export class World {
         bus: this.#hub.connect(ClusterName.parse('scenario'), ActorName.parse(name)),
         engines: this.yard.enginesOf(name),
         host,
+        fileSystems: node.fileSystems,
         clock: this.clock,
         log,
         wallNow: () => this.#wallNow(node),
@@ -110,11 +114,18 @@ export class World {
     const node: Node = {
       name,
       journal: new MemoryJournal(name, () => this.#wallNow(node)),
+      fileSystems: new SimulatedFileSystems(),
       agent: null,
       clockAheadMs: 0,
     };
     this.nodes.set(name, node);
     return node;
+  }
+
+  fileSystemsOf(name: NodeName): SimulatedFileSystems {
+    const node = this.nodes.get(name);
+    if (!node) throw new Error(`${name} was never started`);
+    return node.fileSystems;
   }
 
   #wallNow(node: Node): number {
