@@ -83,6 +83,8 @@ export class Agent {
   #askedAtMs: number | null = null;
   #handedOverAtMs: number | null = null;
   #outPromisedSinceMs: number | null = null;
+  /** The epoch at which the engine refused to serve: it is not asked again before something has happened. */
+  #vetoedEpoch: number | null = null;
   #isAlive = true;
 
   /** `nodes`: all replicas of the resource, the best priority first. */
@@ -330,7 +332,7 @@ export class Agent {
   #gather(mine: Replica, epoch: number, from: readonly NodeName[], then: (epoch: number) => void): void {
     const { world } = this.#ports;
     if (this.#gathering !== null && world.nowMs - this.#gathering.sinceMs < this.#lostMs) return;
-    if (mine.promised >= epoch) return;
+    if (mine.promised >= epoch || mine.promised === this.#vetoedEpoch) return;
     const gathering = { epoch, awaited: new Set(from), sinceMs: world.nowMs, then };
     this.#gathering = gathering;
     this.order({ order: 'promise', epoch, to: this.node }, (reply) => {
@@ -360,7 +362,9 @@ export class Agent {
   #serve(epoch: number): void {
     const words = new Map(this.#freshWords());
     const isAway = (node: NodeName) => this.#isLost(node) || words.get(node)?.replica?.inSync === false;
-    this.order({ order: 'serve', epoch, without: this.#others.filter(isAway) });
+    this.order({ order: 'serve', epoch, without: this.#others.filter(isAway) }, ({ ok, code }) => {
+      this.#vetoedEpoch = ok || code === 'device-failed' ? null : epoch;
+    });
   }
 
   #receive(from: NodeName, message: BusMessage): void {
