@@ -1,10 +1,18 @@
 import {
-  comparePositions,
-  type EventEnvelope,
-  type EventPosition,
-  parseSeen,
-  type SeenHead,
-} from './envelope.ts';
+  baseAfter,
+  type CausalBase,
+  type CausalFacts,
+  isInBase,
+  lastEnd,
+  noBase,
+  nowhere,
+  type Position,
+  type Positions,
+  positionOf,
+  stableCut,
+} from './causal-base.ts';
+import { CausalRanks } from './causal-ranks.ts';
+import { comparePositions, type EventEnvelope, type EventPosition, parseSeen } from './envelope.ts';
 
 /**
  * The one order in which every node folds the events of all logs (DESIGN 2 "State", I10).
@@ -22,14 +30,10 @@ import {
  *   (The one exception is an event of an incarnation whose successor is here already: all is ordered anew.)
  * - An incarnation begins after all events of the former ones that are here and in order; what waits behind a gap of
  *   a former one does not hold it up (an operator began it because of such a loss).
+ * - What lies before a stable cut can be taken away: a base stands for it (causal-base.ts), and places count on. An
+ *   event that belongs before the base cannot be put in here: `add` says so, and the order is made anew from an
+ *   earlier base.
  */
-export interface CausalFacts extends EventPosition {
-  readonly subject: string | null;
-  /** The epoch that the event itself names. */
-  readonly epoch: number | null;
-  readonly seen: readonly SeenHead[];
-}
-
 /** What the order needs to know of an event as it is stored. */
 export function causalFacts(event: EventEnvelope): CausalFacts {
   const { node, incarnation, sequence, subject, data } = event;
@@ -37,14 +41,6 @@ export function causalFacts(event: EventEnvelope): CausalFacts {
   const seen = parseSeen(event.seen) ?? [];
   return { node, incarnation, sequence, subject: subject ?? null, epoch, seen };
 }
-
-/** Where a log stands in an order, or in a past state: its last event; 0/0 for none. */
-export interface Position {
-  readonly incarnation: number;
-  readonly sequence: number;
-}
-
-export type Positions = Readonly<Record<string, Position>>;
 
 interface Entry<E> extends CausalFacts {
   readonly event: E;
@@ -55,30 +51,38 @@ interface Entry<E> extends CausalFacts {
 }
 
 interface Log<E> {
-  /** By position, the ones that wait included. */
-  readonly entries: Entry<E>[];
+  /** Behind the base, by position, the ones that wait included. */
+  entries: Entry<E>[];
   /** How many of them are in order. */
   ordered: number;
-  /** The highest epoch per resource that its last ordered event follows. */
-  readonly epochs: Map<string, number>;
-  /** Per other log: how many of its events are accounted for in `epochs`. */
-  readonly accounted: Map<string, number>;
 }
 
-const nowhere: Position = { incarnation: 0, sequence: 0 };
+/** What `add` returns for an event that belongs before the base. */
+export const beforeBase = -1;
 
 export class CausalOrder<E> {
   readonly #facts: (event: E) => CausalFacts;
+  #base: CausalBase;
+  #ranks: CausalRanks;
   #order: Entry<E>[] = [];
   #logs = new Map<string, Log<E>>();
   #waiting = 0;
+  #isBeforeBase = false;
 
-  constructor(facts: (event: E) => CausalFacts) {
+  constructor(facts: (event: E) => CausalFacts, base: CausalBase = noBase) {
     this.#facts = facts;
+    this.#base = base;
+    this.#ranks = new CausalRanks(base);
+    for (const node of Object.keys(base.ends)) this.#logOf(node);
   }
 
+  get base(): CausalBase {
+    return this.#base;
+  }
+
+  /** What the base stands for included. */
   get length(): number {
-    return this.#order.length;
+    return this.#base.length + this.#order.length;
   }
 
   /** Events that are here while something that they follow is not. */
@@ -87,32 +91,54 @@ export class CausalOrder<E> {
   }
 
   at(place: number): E | undefined {
-    return this.#order[place]?.event;
+    return this.#order[place - this.#base.length]?.event;
   }
 
-  /** The events in order, from a place on, up to another. */
+  /** The events in order, from a place on, up to another, as far as they are not cut off. */
   events(from = 0, to = Number.POSITIVE_INFINITY): readonly E[] {
-    return this.#order.slice(from, to).map(({ event }) => event);
+    const { length } = this.#base;
+    return this.#order.slice(Math.max(0, from - length), Math.max(0, to - length)).map(({ event }) => event);
   }
 
   /** The last ordered event of each log: what a writer has seen. */
   get heads(): Positions {
     const heads: Record<string, Position> = {};
-    for (const [node, { entries, ordered }] of this.#logs) {
-      const last = entries[ordered - 1];
-      if (last !== undefined) heads[node] = positionOf(last);
+    for (const [node, log] of this.#logs) {
+      const last = this.#lastOf(node, log);
+      if (last !== nowhere) heads[node] = positionOf(last);
     }
     return heads;
   }
 
   /**
    * Takes events in, in whatever order they come; those that are here already change nothing. Returns the first
-   * place at which the order is another one than before (its former length where events were only appended).
+   * place at which the order is another one than before (its former length where events were only appended), or
+   * `beforeBase`: then this order is of no use any more.
    */
   add(events: readonly E[]): number {
     let anew = false;
     for (const event of events) anew = this.#keep(event) || anew;
-    return anew ? this.#orderAnew() : this.#merge();
+    const changed = anew ? this.#orderAnew() : this.#merge();
+    return this.#isBeforeBase ? beforeBase : changed;
+  }
+
+  /** The last place, not behind `latest`, at which the order can be cut; undefined where there is none. */
+  stablePlace(latest: number): number | undefined {
+    return stableCut(this.#base, this.#order, latest - this.#base.length);
+  }
+
+  /** Takes away what lies before a stable place. */
+  cut(place: number): void {
+    const gone = this.#order.splice(0, place - this.#base.length);
+    this.#base = baseAfter(this.#base, gone);
+    this.#ranks.rebase(this.#base);
+    for (const [node, log] of this.#logs) {
+      const end = lastEnd(this.#base, node);
+      const count = end === undefined ? 0 : firstAfter(log.entries, end);
+      this.#waiting -= log.entries.slice(0, count).filter((entry) => entry.place === -1).length;
+      log.entries = log.entries.slice(count);
+      log.ordered = Math.max(0, log.ordered - count);
+    }
   }
 
   /** The events up to these positions, in order; positions are first widened to all that their events follow. */
@@ -149,6 +175,11 @@ export class CausalOrder<E> {
   /** Files an event in its log; true where a later incarnation of that log is in order already. */
   #keep(event: E): boolean {
     const { node, incarnation, sequence, subject, epoch, seen } = this.#facts(event);
+    const end = lastEnd(this.#base, node) ?? nowhere;
+    if (comparePositions({ incarnation, sequence }, end) <= 0) {
+      if (!isInBase(this.#base, { node, incarnation, sequence })) this.#isBeforeBase = true;
+      return false;
+    }
     const entry = { node, incarnation, sequence, subject, epoch, seen, event, place: -1, rank: 0 };
     const log = this.#logOf(node);
     const index = firstAfter(log.entries, entry);
@@ -163,7 +194,7 @@ export class CausalOrder<E> {
   #logOf(node: string): Log<E> {
     const known = this.#logs.get(node);
     if (known !== undefined) return known;
-    const log: Log<E> = { entries: [], ordered: 0, epochs: new Map(), accounted: new Map() };
+    const log: Log<E> = { entries: [], ordered: 0 };
     this.#logs.set(node, log);
     return log;
   }
@@ -171,17 +202,16 @@ export class CausalOrder<E> {
   #orderAnew(): number {
     const before = this.#order;
     this.#order = [];
+    this.#ranks = new CausalRanks(this.#base);
     this.#waiting = 0;
     for (const log of this.#logs.values()) {
       for (const entry of log.entries) entry.place = -1;
       this.#waiting += log.entries.length;
       log.ordered = 0;
-      log.epochs.clear();
-      log.accounted.clear();
     }
     this.#merge();
-    const same = before.findIndex((entry, place) => entry !== this.#order[place]);
-    return same === -1 ? before.length : same;
+    const same = before.findIndex((entry, at) => entry !== this.#order[at]);
+    return this.#base.length + (same === -1 ? before.length : same);
   }
 
   /**
@@ -192,9 +222,10 @@ export class CausalOrder<E> {
     const frontier = new Frontier<E>();
     this.#nominate(frontier);
     const candidates = frontier.entries();
-    if (candidates.length === 0) return this.#order.length;
+    if (candidates.length === 0 || this.#isBeforeBase) return this.length;
 
-    const tail = this.#order.splice(Math.min(...candidates.map((entry) => this.#earliest(entry))));
+    const first = Math.min(...candidates.map((entry) => this.#earliest(entry)));
+    const tail = this.#order.splice(first - this.#base.length);
     for (const entry of tail) entry.place = -1;
     frontier.clear();
     let changed: number | undefined;
@@ -203,7 +234,7 @@ export class CausalOrder<E> {
       const old = tail[taken];
       const next = frontier.smallest();
       if (next !== undefined && (old === undefined || compareKeys(next, old) < 0)) {
-        changed ??= this.#order.length;
+        changed ??= this.length;
         this.#append(next);
         this.#logOf(next.node).ordered += 1;
         this.#waiting -= 1;
@@ -211,12 +242,12 @@ export class CausalOrder<E> {
       } else if (old !== undefined) {
         this.#append(old);
         taken += 1;
-      } else return changed ?? this.#order.length;
+      } else return changed ?? this.length;
     }
   }
 
   #append(entry: Entry<E>): void {
-    entry.place = this.#order.length;
+    entry.place = this.length;
     this.#order.push(entry);
   }
 
@@ -224,7 +255,7 @@ export class CausalOrder<E> {
   #nominate(frontier: Frontier<E>): void {
     for (const [node, log] of this.#logs) {
       if (!frontier.mayHaveNext(node)) continue;
-      const index = nextIndex(log);
+      const index = nextIndex(log, this.#lastOf(node, log));
       const entry = log.entries[index];
       const missing = entry === undefined ? null : this.#missingFor(entry, log.entries[log.ordered - 1]);
       if (entry === undefined || missing !== undefined) {
@@ -232,10 +263,8 @@ export class CausalOrder<E> {
         continue;
       }
       log.ordered = index;
-      this.#account(log, entry);
-      const known = entry.subject === null ? 0 : (log.epochs.get(entry.subject) ?? 0);
-      entry.rank = entry.epoch ?? known;
-      if (entry.subject !== null) log.epochs.set(entry.subject, Math.max(known, entry.rank));
+      entry.rank = this.#ranks.rankOf(entry);
+      this.#isBeforeBase ||= !this.#ranks.followsBase(node);
       frontier.put(node, entry);
     }
   }
@@ -244,6 +273,7 @@ export class CausalOrder<E> {
   #missingFor(entry: Entry<E>, before: Entry<E> | undefined): Entry<E> | null | undefined {
     if (before?.place === -1) return before;
     for (const head of entry.seen) {
+      if (isInBase(this.#base, head)) continue;
       const seen = this.#seenEntry(head);
       if (seen === undefined) return null;
       if (seen.place === -1) return seen;
@@ -257,17 +287,9 @@ export class CausalOrder<E> {
     return entry !== undefined && comparePositions(entry, head) === 0 ? entry : undefined;
   }
 
-  /** Counts the epochs of the events that this one newly follows. */
-  #account(log: Log<E>, entry: Entry<E>): void {
-    for (const head of entry.seen) {
-      const entries = this.#logs.get(head.node)?.entries ?? [];
-      const until = firstAfter(entries, head);
-      for (let index = log.accounted.get(head.node) ?? 0; index < until; index++) {
-        const { subject, rank } = entries[index] ?? entry;
-        if (subject !== null) log.epochs.set(subject, Math.max(rank, log.epochs.get(subject) ?? 0));
-      }
-      log.accounted.set(head.node, Math.max(until, log.accounted.get(head.node) ?? 0));
-    }
+  /** The last event of a log that is in order. */
+  #lastOf(node: string, { entries, ordered }: Log<E>): Position {
+    return entries[ordered - 1] ?? lastEnd(this.#base, node) ?? nowhere;
   }
 
   /** The first place that a candidate could take. */
@@ -275,8 +297,9 @@ export class CausalOrder<E> {
     const log = this.#logOf(entry.node);
     const before = log.entries[log.ordered - 1];
     const followed = entry.seen.map((head) => this.#seenEntry(head));
-    let place = 1 + Math.max(-1, ...[before, ...followed].map((other) => other?.place ?? -1));
-    for (let next = this.#order[place]; next !== undefined; next = this.#order[place]) {
+    const { length } = this.#base;
+    let place = 1 + Math.max(length - 1, ...[before, ...followed].map((other) => other?.place ?? -1));
+    for (let next = this.#order[place - length]; next !== undefined; next = this.#order[place - length]) {
       if (compareKeys(entry, next) < 0) break;
       place += 1;
     }
@@ -343,8 +366,7 @@ class Frontier<E> {
 }
 
 /** Where the next event of a log lies: behind the last ordered one, or where a later incarnation begins. */
-function nextIndex<E>({ entries, ordered }: Log<E>): number {
-  const { incarnation, sequence } = entries[ordered - 1] ?? nowhere;
+function nextIndex<E>({ entries, ordered }: Log<E>, { incarnation, sequence }: Position): number {
   const next = entries[ordered];
   if (next?.incarnation === incarnation && next.sequence === sequence + 1) return ordered;
   for (let index = ordered; index < entries.length; index++) {
@@ -354,13 +376,11 @@ function nextIndex<E>({ entries, ordered }: Log<E>): number {
   return entries.length;
 }
 
-const positionOf = ({ incarnation, sequence }: Position): Position => ({ incarnation, sequence });
-
 const compareKeys = <E>(a: Entry<E>, b: Entry<E>): number =>
   a.rank - b.rank || (a.node < b.node ? -1 : a.node > b.node ? 1 : comparePositions(a, b));
 
 /** Index of the first entry behind a position. */
-function firstAfter<E>(entries: readonly Entry<E>[], position: Position): number {
+function firstAfter(entries: readonly Position[], position: Position): number {
   let low = 0;
   let high = entries.length;
   const last = entries[high - 1];

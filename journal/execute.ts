@@ -30,6 +30,8 @@ export interface ExecuteContext {
   readonly journal: Pick<Journal, 'append' | 'damage' | 'replay'>;
   /** Folded from every event that is durable, own appends included, when `append` resolves. */
   readonly state: () => ClusterState;
+  /** While that does not hold, because the past is folded anew: resolves when it does again. */
+  readonly settled: () => Promise<void> | undefined;
   /** What the rules of this command need to know beside the history. */
   readonly factsFor: (command: Command, state: ClusterState) => Promise<Facts>;
 }
@@ -71,16 +73,23 @@ export class CommandLoop {
 
   async #execute(command: Command): Promise<Executed> {
     const { journal, state, factsFor } = this.#context;
+    await this.#settled();
     // 1. What was executed before.
     if (state().commands[command.id]?.digest === command.digest) return await this.#earlierReply(command.id);
     // 2. The decision.
     const asked = await factsFor(command, state());
+    await this.#settled();
     const facts = { ...asked, journalDamaged: journal.damage().length > 0 };
     const decision = this.#isIdTaken(command) ? idTaken(command) : decide(state(), command, facts);
     const cause = causeOf(state(), command, facts.self) ?? undefined;
     // 3. Durable before anything else.
     if (decision.kind === 'refused') return await this.#refuse(command, facts, cause, decision);
     return { kind: 'accepted', events: await journal.append(drafts(decision.events, command, facts, cause)) };
+  }
+
+  async #settled(): Promise<void> {
+    const { settled } = this.#context;
+    for (let settling = settled(); settling !== undefined; settling = settled()) await settling;
   }
 
   async #refuse(

@@ -145,9 +145,13 @@ export interface Journal {
   signedHeads(): readonly SignedHead[];
   /** Makes the head outside the database durable: at each role change (DESIGN 4). */
   syncHead(): Promise<void>;
-  putSnapshot(name: string, snapshot: Snapshot): Promise<void>;
+  /** With it go the outdated ones, in one batch. */
+  putSnapshot(name: string, snapshot: Snapshot, outdated?: readonly string[]): Promise<void>;
   /** Undefined when there is none, or it does not verify, or it is ahead of the logs. */
   getSnapshot(name: string): Promise<Snapshot | undefined>;
+  /** In order. */
+  snapshotNames(): Promise<readonly string[]>;
+  removeSnapshots(names: readonly string[]): Promise<void>;
   /** Empty when nothing is wrong. While it is not, `append` refuses. */
   damage(): readonly Damage[];
   /**

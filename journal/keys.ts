@@ -6,7 +6,8 @@ import type { EventPosition } from '../domain/envelope.ts';
  *   e!NODE!INCARNATION!SEQUENCE   an event (numbers padded, so that key order is log order)
  *   q!NODE!INCARNATION!SEQUENCE   an event that a later incarnation left behind: kept, but no part of the log
  *   h!NODE                        the latest signed head heard of a node
- *   s!NAME                        a snapshot with its heads
+ *   s!NAME                        the heads of a snapshot
+ *   b!NAME                        its body
  *   o!                            whose journal it is: NODE/CLUSTER
  *
  * No name contains '!' (REQUIREMENTS 1), and every character of a name sorts after it.
@@ -24,6 +25,8 @@ export const quarantineKey = (position: EventPosition): string => `q${eventKey(p
 export const signedHeadKey = (node: string): string => `h!${node}`;
 
 export const snapshotKey = (name: string): string => `s!${name}`;
+
+export const snapshotBodyKey = (name: string): string => `b!${name}`;
 
 export const ownerKey = 'o!';
 

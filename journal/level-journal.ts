@@ -26,7 +26,7 @@ import { readRange, replayLogs } from './reading.ts';
 import { receiveEvents } from './receiving.ts';
 import { seal, unseal } from './record.ts';
 import { isSignatureGood, openSigningKey, type SigningKey } from './signing-key.ts';
-import { readSnapshot, snapshotWrite } from './snapshots.ts';
+import { readSnapshot, snapshotNames, snapshotRemoval, snapshotWrites } from './snapshots.ts';
 import { Stamper } from './stamper.ts';
 
 /**
@@ -229,9 +229,19 @@ export class LevelJournal implements Journal {
     return this.#parts.durable.syncHead();
   }
 
-  async putSnapshot(name: string, snapshot: Snapshot): Promise<void> {
+  async putSnapshot(name: string, snapshot: Snapshot, outdated: readonly string[] = []): Promise<void> {
     await this.#ready();
-    await this.#commits.add([{ write: snapshotWrite(name, snapshot) }]);
+    const writes = [...outdated.flatMap(snapshotRemoval), ...snapshotWrites(name, snapshot)];
+    await this.#commits.add(writes.map((write) => ({ write })));
+  }
+
+  async removeSnapshots(names: readonly string[]): Promise<void> {
+    await this.#ready();
+    await this.#commits.add(names.flatMap(snapshotRemoval).map((write) => ({ write })));
+  }
+
+  snapshotNames(): Promise<readonly string[]> {
+    return snapshotNames(this.#parts.store);
   }
 
   async getSnapshot(name: string): Promise<Snapshot | undefined> {

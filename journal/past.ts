@@ -1,4 +1,5 @@
-import type { CausalOrder, Positions } from '../domain/causality.ts';
+import type { Positions } from '../domain/causal-base.ts';
+import type { CausalOrder } from '../domain/causality.ts';
 import { type EventEnvelope, parseEventId } from '../domain/envelope.ts';
 import type { AnyEvent } from '../domain/events.ts';
 import { readEvent } from './read-event.ts';

@@ -2,28 +2,54 @@ import { z } from 'zod';
 import { comparePositions, type Head, type Heads } from '../domain/envelope.ts';
 import type { EventStore, StoreWrite } from './event-store.ts';
 import type { Snapshot } from './journal.ts';
-import { allSnapshots, snapshotKey } from './keys.ts';
+import { allSnapshots, snapshotBodyKey, snapshotKey } from './keys.ts';
 import { seal, unseal } from './record.ts';
 
 /**
- * A snapshot in the database: one line with its heads and one with its body, each sealed, in one value, so
- * that a body never stands with heads that are not its own.
+ * A snapshot in the database: its heads, and its body beside them, which may be large. Both are sealed, and written in
+ * one batch; the heads name the body's checksum, so that a body never stands with heads that are not its own.
  */
-const HeadsSchema = z.record(
-  z.string(),
-  z.object({ incarnation: z.int().min(1), sequence: z.int().min(1), hash: z.string() }),
-);
-
-export const snapshotWrite = (name: string, { heads, body }: Snapshot): StoreWrite => ({
-  type: 'put',
-  key: snapshotKey(name),
-  value: `${seal(JSON.stringify(heads))}\n${seal(body)}`,
+const HeadsRecord = z.object({
+  heads: z.record(
+    z.string(),
+    z.object({ incarnation: z.int().min(1), sequence: z.int().min(1), hash: z.string() }),
+  ),
+  /** The first digits of the sealed body. */
+  checksum: z.string(),
 });
+
+const checksumOf = (sealed: string): string => sealed.slice(0, 8);
+
+export function snapshotWrites(name: string, { heads, body }: Snapshot): StoreWrite[] {
+  const sealed = seal(body);
+  const record = JSON.stringify({ heads, checksum: checksumOf(sealed) });
+  return [
+    { type: 'put', key: snapshotKey(name), value: seal(record) },
+    { type: 'put', key: snapshotBodyKey(name), value: sealed },
+  ];
+}
+
+export const snapshotRemoval = (name: string): StoreWrite[] => [
+  { type: 'del', key: snapshotKey(name) },
+  { type: 'del', key: snapshotBodyKey(name) },
+];
 
 /** Undefined when there is none, or it does not verify. */
 export async function readSnapshot(store: EventStore, name: string): Promise<Snapshot | undefined> {
   const value = await store.get(snapshotKey(name)).catch(() => undefined);
-  return value === undefined ? undefined : parseSnapshot(value);
+  const record = value === undefined ? undefined : parseHeads(value);
+  const sealed = record && (await store.get(snapshotBodyKey(name)).catch(() => undefined));
+  if (sealed === undefined || checksumOf(sealed) !== record?.checksum) return undefined;
+  const body = unseal(sealed);
+  return body === undefined ? undefined : { heads: record.heads, body };
+}
+
+/** In the order of their names. */
+export async function snapshotNames(store: EventStore): Promise<string[]> {
+  const names: string[] = [];
+  for await (const batch of store.entries(allSnapshots))
+    for (const [key] of batch) names.push(key.slice(snapshotKey('').length));
+  return names;
 }
 
 /** The furthest head of each node's log that some snapshot stands at. */
@@ -31,18 +57,14 @@ export async function verifiedHeads(store: EventStore): Promise<Heads> {
   const furthest: Record<string, Head> = {};
   for await (const batch of store.values(allSnapshots))
     for (const value of batch)
-      for (const [node, head] of Object.entries(parseSnapshot(value)?.heads ?? {})) {
+      for (const [node, head] of Object.entries(parseHeads(value)?.heads ?? {})) {
         const other = furthest[node];
         if (other === undefined || comparePositions(other, head) < 0) furthest[node] = head;
       }
   return furthest;
 }
 
-function parseSnapshot(value: string): Snapshot | undefined {
-  const end = value.indexOf('\n');
-  const heads = end < 0 ? undefined : unseal(value.slice(0, end));
-  const body = unseal(value.slice(end + 1));
-  if (heads === undefined || body === undefined) return undefined;
-  const parsed = HeadsSchema.safeParse(JSON.parse(heads));
-  return parsed.success ? { heads: parsed.data, body } : undefined;
+function parseHeads(value: string): z.infer<typeof HeadsRecord> | undefined {
+  const text = unseal(value);
+  return text === undefined ? undefined : HeadsRecord.safeParse(JSON.parse(text)).data;
 }

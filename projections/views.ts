@@ -42,11 +42,6 @@ export interface Standing {
 /** The views that go into the bucket (REQUIREMENTS 5): by the first part of their names. */
 export const bucketViews: readonly string[] = ['status', 'last_owner', 'progress', 'node', 'alarm'];
 
-/** A stored standing of another version is of no use: it is rebuilt from the events. */
-export const standingVersion = Object.values(registry)
-  .map(({ name, version }) => `${name}:${version}`)
-  .join(' ');
-
 const projections = Object.entries(registry) as unknown as [Name, Projection<unknown>][];
 
 export function emptyStanding(): Standing {
@@ -122,11 +117,11 @@ export class LiveViews {
   }
 
   /**
-   * Views that are others now. `events`: all that came since the last call, and those behind them in the order. The
-   * first call tells every view.
+   * Views that are others now. `events`: all that came since the last call, and those behind them in the order; or
+   * `all`, where more than these may have changed. The first call tells every view.
    */
-  changes(standing: Standing, events: readonly AnyEvent[]): readonly ViewChange[] {
-    const scopes = new Set(events.map(scopeOf));
+  changes(standing: Standing, events: readonly AnyEvent[] | 'all'): readonly ViewChange[] {
+    const scopes = new Set(events === 'all' ? ['*'] : events.map(scopeOf));
     if (this.#told.size === 0 || scopes.has('*')) return this.#changesIn(standing, '*');
     return [...scopes].flatMap((scope) => this.#changesIn(standing, scope));
   }

@@ -17,6 +17,7 @@ import { EngineNews } from './engine-news.ts';
 import { EngineRoom } from './engine-room.ts';
 import { gatherFacts } from './facts.ts';
 import { type Change, History } from './history.ts';
+import { HistoryKeeper } from './history-keeper.ts';
 import { answerQuestion } from './inbox.ts';
 import { type Answered, CommandIntake } from './intake.ts';
 import { JournalExchange } from './journal-exchange.ts';
@@ -26,6 +27,7 @@ import { Pulse } from './pulse.ts';
 import { Reconciler } from './reconcile.ts';
 import { ReplicationPorts } from './replication-ports.ts';
 import { ViewPublisher } from './view-publisher.ts';
+import { WholeOrder } from './whole-order.ts';
 
 export interface AgentPorts {
   readonly journal: Journal;
@@ -51,8 +53,10 @@ const clockAheadMsMax = 60_000;
 export class Agent {
   readonly context: AgentContext;
   readonly history = new History();
+  readonly past: WholeOrder;
   readonly #options: AgentOptions;
   readonly #ports: AgentPorts;
+  readonly #keeper: HistoryKeeper;
   readonly #loop: CommandLoop;
   readonly #reconciler: Reconciler;
   readonly #exchange: JournalExchange;
@@ -88,9 +92,15 @@ export class Agent {
       submit: (command, body, via, id) => this.#submit(command, body, via, id),
       wouldAllow: (command, body) => this.#wouldAllow(command, body),
     };
+    this.past = new WholeOrder(this.history, ports.journal, ports.clock);
+    this.#keeper = new HistoryKeeper(this.history, {
+      ...ports,
+      changed: (change) => this.#changed(change),
+    });
     this.#loop = new CommandLoop({
       journal: ports.journal,
       state: () => this.history.state,
+      settled: () => this.#keeper.settled,
       factsFor: (command) => gatherFacts(this.context, command),
     });
     this.#reconciler = new Reconciler(this.context);
@@ -117,15 +127,19 @@ export class Agent {
       log: ports.log,
       heads: () => ports.journal.heads(),
     });
-    this.#intake = new CommandIntake(this.context, this.#loop, this.history, this.#views);
+    this.#intake = new CommandIntake(this.context, this.#loop, {
+      history: this.history,
+      past: this.past,
+      views: this.#views,
+    });
   }
 
   /** Folds the journal, takes up the bus, and carries out what the state asks of this node. */
   async start(): Promise<void> {
     this.#liveness.start(this.#ports.clock.nowMs());
     const { journal, bus } = this.#ports;
-    await this.#replay((events) => this.history.load(events));
-    await this.#views.start();
+    await this.#keeper.load();
+    this.#views.start();
     journal.onStored((events) => this.#stored(events));
     this.#engines.listen({
       observed: (tag, observation) => this.#news.observed(tag, observation),
@@ -149,27 +163,12 @@ export class Agent {
     this.#pulse.start();
   }
 
-  /** The good part of a damaged journal is folded too; the rest follows when it is repaired. */
-  async #replay(take: (events: readonly EventEnvelope[]) => void): Promise<void> {
-    const { journal, log } = this.#ports;
-    try {
-      for await (const batch of journal.replay()) take(batch);
-    } catch (error) {
-      log.error(
-        { damage: journal.damage(), error: String(error) },
-        'the journal is damaged: nothing is decided here until it is repaired',
-      );
-    }
-  }
-
   async #repaired(damage: readonly Damage[]): Promise<void> {
-    const before = this.history.state;
-    await this.#replay((events) => this.history.add(events));
+    await this.#keeper.repaired();
     await this.#join();
     for (const { code, message } of damage)
       await this.#submit('journal-damaged', { code, text: message }, 'engine');
     await this.#submit('journal-repaired', { text: 'fetched from other nodes' }, 'engine');
-    this.#changed({ before, after: this.history.state, events: this.history.events() });
   }
 
   async close(): Promise<void> {
@@ -177,6 +176,8 @@ export class Agent {
     this.#pulse.close();
     await this.#reconciler.close();
     this.#exchange.close();
+    await this.#keeper.close();
+    this.past.close();
     await this.#views.close();
   }
 
@@ -199,10 +200,9 @@ export class Agent {
   // What has happened
 
   #stored(events: readonly EventEnvelope[]): void {
-    const change = this.history.add(events);
     this.#watchClocks(events);
     this.#exchange.stored(events.filter(({ node }) => node === this.#options.node));
-    this.#changed(change);
+    this.#keeper.stored(events);
   }
 
   /** DESIGN 2: time is shown and never ordered by, but who shows a wrong one is told of, once until it is right again. */

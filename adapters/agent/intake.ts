@@ -18,10 +18,10 @@ import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
 import { CommandToken } from '../bus/subjects.ts';
 import { type AgentContext, silenceMs } from './context.ts';
 import { type Addressed, deciderOf } from './decider.ts';
-import type { Change, History } from './history.ts';
+import { type Change, type History, toEvent } from './history.ts';
 import { planThen } from './plan-then.ts';
-import { answerQuery, queryNames } from './queries.ts';
-import type { ViewPublisher } from './view-publisher.ts';
+import { answerQuery, type Known, queryNames } from './queries.ts';
+import type { WholeOrder } from './whole-order.ts';
 
 /** A switchover drains and may copy intent logs; a command that takes longer is asked after by its id. */
 const commandTimeoutMs = 120_000;
@@ -42,8 +42,9 @@ type Ended = { readonly ok: true } | { readonly ok: false; readonly why: string 
 export class CommandIntake {
   readonly #context: AgentContext;
   readonly #loop: CommandLoop;
+  readonly #known: Known;
   readonly #history: History;
-  readonly #views: ViewPublisher;
+  readonly #past: WholeOrder;
   /** By command id: everybody who waits for its end; a repeated command may come while the first one runs. */
   readonly #waiting = new Map<string, Set<(ended: Ended) => void>>();
 
@@ -52,11 +53,12 @@ export class CommandIntake {
   /** Commands about tags that are not known here yet. */
   readonly #listening = new Set<{ readonly isOver: () => boolean; readonly resolve: () => void }>();
 
-  constructor(context: AgentContext, loop: CommandLoop, history: History, views: ViewPublisher) {
+  constructor(context: AgentContext, loop: CommandLoop, known: Known) {
     this.#context = context;
     this.#loop = loop;
-    this.#history = history;
-    this.#views = views;
+    this.#known = known;
+    this.#history = known.history;
+    this.#past = known.past;
   }
 
   start(): void {
@@ -142,8 +144,7 @@ export class CommandIntake {
   }
 
   async #unreachable(issued: IssuedCommand, decider: NodeName, error: unknown): Promise<CommandReply> {
-    if (issued.command === 'status')
-      return await answerQuery(this.#history, this.#views, this.#context, issued);
+    if (issued.command === 'status') return await answerQuery(this.#known, this.#context, issued);
     const unknown = error instanceof BusError && error.mayHaveHappened;
     return {
       ok: false,
@@ -159,8 +160,7 @@ export class CommandIntake {
 
   /** Decided by this node. */
   async #here(issued: IssuedCommand, timeoutMs: number): Promise<CommandReply> {
-    if (!isOperatorCommand(issued.command))
-      return answerQuery(this.#history, this.#views, this.#context, issued);
+    if (!isOperatorCommand(issued.command)) return answerQuery(this.#known, this.#context, issued);
     const parsed = parseCommand(issued);
     if ('refusal' in parsed) return this.#invalid(issued, parsed.refusal);
     const { command } = parsed;
@@ -237,7 +237,8 @@ export class CommandIntake {
     if (executed.kind === 'refused') return this.#refused(command.id, executed);
     if (executed.kind === 'planned') return this.#planned(command.id, decider, executed);
     const events = executed.events.map(({ id }) => id);
-    const outcome = this.#endOf(executed.events, command.id) ?? (await this.#inTime(ended, timeoutMs));
+    const outcome =
+      (await this.#endOf(executed.events, command.id)) ?? (await this.#inTime(ended, timeoutMs));
     if (outcome === 'timeout') {
       const message = `it goes on; ask again with: mirrorkeeper command ${command.id}`;
       return { ok: false, commandId: command.id, decider, events, error: 'outcome-unknown', message };
@@ -249,7 +250,7 @@ export class CommandIntake {
 
   /** Nothing is journaled of it, and nothing is forwarded: the past is the same at every agent. */
   async #then(command: Command): Promise<CommandReply> {
-    const { plan, decider } = await planThen(this.#context, this.#history, command);
+    const { plan, decider } = await planThen(this.#context, await this.#past.order(), command);
     return plan.kind === 'planned'
       ? this.#planned(command.id, decider, plan)
       : { ...this.#refused(command.id, { ...plan, id: null }), decider };
@@ -279,19 +280,19 @@ export class CommandIntake {
     };
   }
 
-  #endOf(events: readonly EventEnvelope[], id: string): Ended | undefined {
+  async #endOf(events: readonly EventEnvelope[], id: string): Promise<Ended | undefined> {
     const failed = events.find(
       ({ type, data }) => type.includes('.command.failed.') && data['commandId'] === id,
     );
     if (failed) return { ok: false, why: String(failed.data['why']) };
     const outcome = this.#history.state.commands[id]?.outcome;
     if (outcome === 'completed') return { ok: true };
-    return outcome === 'failed' ? { ok: false, why: this.#whyFailed(id) } : undefined;
+    return outcome === 'failed' ? { ok: false, why: await this.#whyFailed(id) } : undefined;
   }
 
   /** It had failed before it was sent again. */
-  #whyFailed(id: string): string {
-    for (const event of this.#history.events())
+  async #whyFailed(id: string): Promise<string> {
+    for (const event of (await this.#past.order()).events().map(toEvent))
       if (event.type === 'command.failed' && event.data.commandId === id) return event.data.why;
     return 'it failed';
   }

@@ -1,5 +1,7 @@
+import type { CausalOrder } from '../../domain/causality.ts';
 import type { Command } from '../../domain/commands.ts';
 import { dryRun, type Plan } from '../../domain/dry-run.ts';
+import type { EventEnvelope } from '../../domain/envelope.ts';
 import { replay } from '../../domain/evolve.ts';
 import { pastFacts } from '../../domain/past-facts.ts';
 import { type Refusal, refuse } from '../../domain/refusals.ts';
@@ -9,7 +11,6 @@ import { eventsAt } from '../../journal/past.ts';
 import type { AgentContext } from './context.ts';
 import { type Addressed, deciderOf } from './decider.ts';
 import { gatherFacts } from './facts.ts';
-import type { History } from './history.ts';
 
 /** For a moment that is none. */
 export const noMoment = (moment: string): Refusal =>
@@ -24,11 +25,11 @@ export const noMoment = (moment: string): Refusal =>
  */
 export async function planThen(
   context: AgentContext,
-  history: History,
+  order: CausalOrder<EventEnvelope>,
   { asOf = '', ...command }: Command,
 ): Promise<{ readonly plan: Plan; readonly decider: NodeName }> {
   const self = context.options.node;
-  const events = eventsAt(history.order, asOf);
+  const events = eventsAt(order, asOf);
   if (events === null) return { plan: { kind: 'refused', refusal: noMoment(asOf) }, decider: self };
   const state = replay(emptyState(), events);
   const asked = command as Command;

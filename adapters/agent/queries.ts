@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { AnyEvent } from '../../domain/events.ts';
 import { replay } from '../../domain/evolve.ts';
 import { type Refusal, refuse } from '../../domain/refusals.ts';
 import { SettingKey, settingOf } from '../../domain/settings.ts';
@@ -16,9 +17,10 @@ import { asOf, emptyStanding, fold, type Standing, stamped, viewsOf } from '../.
 import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
 import type { AgentContext } from './context.ts';
-import type { History } from './history.ts';
+import { type History, toEvent } from './history.ts';
 import { noMoment } from './plan-then.ts';
 import type { ViewPublisher } from './view-publisher.ts';
+import type { WholeOrder } from './whole-order.ts';
 
 /** What only asks: answered by any agent from its own history, nothing is journaled. */
 const queries = {
@@ -60,9 +62,15 @@ const schemas: Record<QueryName, z.ZodType> = (({ settings, ...rest }) => ({
 export const queryNames = Object.keys(schemas) as readonly QueryName[];
 export const isQuery = (name: string): name is QueryName => Object.hasOwn(schemas, name);
 
+/** What an agent knows of the cluster: now, shown, and before. */
+export interface Known {
+  readonly history: History;
+  readonly views: ViewPublisher;
+  readonly past: WholeOrder;
+}
+
 export async function answerQuery(
-  history: History,
-  views: ViewPublisher,
+  known: Known,
   context: AgentContext,
   { command, body }: IssuedCommand,
 ): Promise<CommandReply> {
@@ -77,7 +85,7 @@ export async function answerQuery(
       context,
       refuse('invalid-request', z.prettifyError(parsed.error).replaceAll('\n', ' ')),
     );
-  const answer = await answers[name]({ history, views, context }, parsed.data as never);
+  const answer = await answers[name]({ ...known, context }, parsed.data as never);
   if (isRefused(answer)) return refused(id, context, answer.refusal);
   return { ok: true, commandId: id, decider: context.options.node, events: [], ...answer };
 }
@@ -86,9 +94,7 @@ function refused(id: string, { options }: AgentContext, refusal: Refusal): Comma
   return { ok: false, commandId: id, decider: options.node, events: [], refusal: { id, ...refusal } };
 }
 
-interface Asked {
-  readonly history: History;
-  readonly views: ViewPublisher;
+interface Asked extends Known {
   readonly context: AgentContext;
 }
 type Answered = Readonly<Record<string, unknown>> | { readonly refusal: Refusal };
@@ -96,11 +102,11 @@ const isRefused = (answer: Answered): answer is { readonly refusal: Refusal } =>
 type Args<N extends keyof typeof queries> = z.infer<(typeof queries)[N]>;
 
 const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answered | Promise<Answered> } = {
-  status: ({ history, views, context }, { tag, asOf: moment, knownBy }: Args<'status'>) => {
-    const past =
-      moment === undefined && knownBy === undefined ? undefined : standingAt(history, moment, knownBy);
-    if (past && 'refusal' in past) return past;
-    const standing = past ?? views.standing;
+  status: async ({ past, views, context }, { tag, asOf: moment, knownBy }: Args<'status'>) => {
+    const isNow = moment === undefined && knownBy === undefined;
+    const then = isNow ? undefined : await standingAt(past, moment, knownBy);
+    if (then && 'refusal' in then) return then;
+    const standing = then ?? views.standing;
     const resources = Object.values(standing.state.resources).filter(({ phase }) => phase !== 'deleted');
     const chosen = tag === undefined ? resources : resources.filter((resource) => resource.tag === tag);
     if (tag !== undefined && chosen.length === 0) return { refusal: refuse('unknown-tag', tag) };
@@ -108,7 +114,7 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
     const status = chosen
       .sort((a, b) => (a.tag < b.tag ? -1 : 1))
       .map((resource) => {
-        const live = past ? {} : liveMirrors(context.engines.lastStatus(resource.tag));
+        const live = then ? {} : liveMirrors(context.engines.lastStatus(resource.tag));
         return stamped<StatusView>(statusOf(standing.state, resource, live), at);
       });
     return { status };
@@ -128,9 +134,9 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
       .filter(([name]) => name.startsWith('alarm.'))
       .map(([, view]) => view),
   }),
-  command: ({ history }, { command: id }: Args<'command'>) => {
+  command: async ({ history, past }, { command: id }: Args<'command'>) => {
     const known = history.state.commands[id];
-    const events = history.events().filter((event) => event.command === id);
+    const events = (await eventsOf(past)).filter((event) => event.command === id);
     if (!known && events.length === 0) return { command: { id, outcome: 'unknown', events: [] } };
     return { command: { id, outcome: known?.outcome ?? 'running', events: events.map(timelineEntry) } };
   },
@@ -143,31 +149,34 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
       ),
     };
   },
-  timeline: ({ history }, { tag, type, since, limit }: Args<'timeline'>) => {
+  timeline: async ({ history, past }, { tag, type, since, limit }: Args<'timeline'>) => {
     const sinceMs = since === undefined ? Number.NEGATIVE_INFINITY : Date.parse(since);
-    const events = history.events().filter((event) => {
+    const matches = (event: AnyEvent) => {
       if (tag !== undefined && event.resource !== tag) return false;
       return event.time >= sinceMs && (type === undefined || event.type === type);
-    });
+    };
+    const recent = history.events().filter(matches);
+    const events = recent.length >= limit ? recent : (await eventsOf(past)).filter(matches);
     return { timeline: events.slice(-limit).map(timelineEntry) };
   },
-  explain: ({ history }, { tag, asOf: moment }: Args<'explain'>) => {
-    const events = moment === undefined ? history.events() : eventsAt(history.order, moment);
+  explain: async ({ history, past }, { tag, asOf: moment }: Args<'explain'>) => {
+    const events = eventsAt(await past.order(), moment);
     if (events === null) return { refusal: noMoment(moment ?? '') };
     const state = moment === undefined ? history.state : replay(emptyState(), events);
     const explanation = explain(events, state, tag);
     return explanation === null ? { refusal: refuse('unknown-tag', tag) } : { explanation };
   },
-  'explain-refusal': ({ history }, { refusal }: Args<'explain-refusal'>) => {
-    const events = history.events();
+  'explain-refusal': async ({ past }, { refusal }: Args<'explain-refusal'>) => {
+    const order = await past.order();
+    const events = order.events().map(toEvent);
     const refused = refusedEvent(events, refusal);
     if (refused === undefined)
       return { refusal: refuse('invalid-request', `no refusal ${refusal} stands in the history`) };
-    const known = knownBefore(history.order, refused.id);
+    const known = knownBefore(order, refused.id);
     return { explanation: explainRefusal(refused, replay(emptyState(), known), events) };
   },
-  backtest: ({ history }, { policy, tag }: Args<'backtest'>) => ({
-    backtest: backtest(knownHistory(history.order), policy, tag),
+  backtest: async ({ past }, { policy, tag }: Args<'backtest'>) => ({
+    backtest: backtest(knownHistory(await past.order()), policy, tag),
   }),
   'bitmap-examine': async ({ context }, { tag, peer }: Args<'bitmap-examine'>) => {
     const status = await context.engines.status(tag).catch(() => null);
@@ -185,6 +194,9 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
     return { bitmaps: examined };
   },
 };
+
+const eventsOf = async (past: WholeOrder): Promise<readonly AnyEvent[]> =>
+  (await past.order()).events().map(toEvent);
 
 const round = (ms: number | null) => (ms === null ? null : Math.round(ms));
 
@@ -223,12 +235,12 @@ export function liveMirrors(status: EngineStatus | null): Record<string, LiveMir
 }
 
 /** The standing as of an event, a moment, or what a node knew. */
-function standingAt(
-  history: History,
+async function standingAt(
+  past: WholeOrder,
   moment: string | undefined,
   knownBy: string | undefined,
-): Standing | { refusal: Refusal } {
-  const events = eventsAt(history.order, moment, knownBy);
+): Promise<Standing | { refusal: Refusal }> {
+  const events = eventsAt(await past.order(), moment, knownBy);
   if (events === null) return { refusal: noMoment(moment ?? '') };
   const standing = emptyStanding();
   fold(standing, events);

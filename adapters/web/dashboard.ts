@@ -60,13 +60,13 @@ export async function serveDashboard(
   const { options, clock, log, wallNow } = agent.context;
   const identity = { node: options.node, cluster: options.cluster };
   const feed = new Feed({ history: agent.history, clock, ...identity });
-  const past = new Past(agent.history, identity);
+  const past = new Past(agent.history, agent.past, identity);
   const live = new LiveWatch(agent);
   const streams = new Streams({ feed, live, clock, wallNow });
   const metrics = new Metrics({ agent, journal, bus, openPages: () => streams.count });
   const stopWatching = agent.onChange((change) => {
     feed.changed(change);
-    past.changedFrom(agent.history.order.length - change.events.length);
+    past.changedFrom(change.isRefolded ? 0 : agent.history.length - change.events.length);
     metrics.changed(change);
   });
 
@@ -95,16 +95,16 @@ export async function serveDashboard(
     },
     'GET /api/picture': async (_request, response, url) => {
       const query = checked(PictureQuery, Object.fromEntries(url.searchParams));
-      const at = 'place' in query ? query.place : past.placeAt(Date.parse(query.time));
+      const at = 'place' in query ? query.place : await past.placeAt(Date.parse(query.time));
       sendJson(response, 200, await past.pictureAt(at));
     },
     'GET /api/timeline': async (_request, response, url) =>
       sendJson(response, 200, await past.find(checked(TimelineQuery, Object.fromEntries(url.searchParams)))),
     'GET /api/branches': async (_request, response, url) => {
       const query = checked(BranchesQuery, Object.fromEntries(url.searchParams));
-      const until = query.place ?? agent.history.order.length;
+      const until = query.place ?? agent.history.length;
       const { state } = query.place === undefined ? agent.history : await past.standingAt(query.place);
-      const branches = branchesIn(agent.history, state.resources[query.tag], until);
+      const branches = branchesIn(await agent.past.order(), state.resources[query.tag], until);
       if (branches === null) throw new HttpError(404, `${query.tag} is not split`);
       sendJson(response, 200, branches);
     },

@@ -53,10 +53,10 @@ export class Feed {
     this.#views.changes(options.history.standing, []);
   }
 
-  changed({ events }: Change): void {
-    if (events.length === 0) return;
+  changed({ events, isRefolded = false }: Change): void {
+    if (events.length === 0 && !isRefolded) return;
     const { history, clock } = this.#options;
-    const from = history.order.length - events.length;
+    const from = isRefolded ? 0 : history.length - events.length;
     this.#untoldFrom = Math.min(from, this.#untoldFrom ?? from);
     const dueMs = this.#toldMs + gapMs - clock.nowMs();
     this.#telling ??= clock.after(Math.max(0, dueMs), () => this.#tell());
@@ -101,17 +101,18 @@ export class Feed {
     if (this.#untoldFrom === null) return;
     const { history, clock } = this.#options;
     const from = this.#untoldFrom;
+    const isWhole = from < history.order.base.length;
     const events = history.events(from);
     this.#untoldFrom = null;
     this.#toldMs = clock.nowMs();
-    const views = this.#views.changes(history.standing, events);
-    if (events.length > changeEventsMax) {
+    const views = this.#views.changes(history.standing, isWhole ? 'all' : events);
+    if (isWhole || events.length > changeEventsMax) {
       this.#send('picture', this.#pictureNow());
       return;
     }
     const change: PictureChange = {
       asOf: asOf(history.standing),
-      length: history.order.length,
+      length: history.length,
       views: Object.fromEntries(views.map(({ name, view }) => [name, view && unstamped(view)])),
       timeline: { from, entries: events.map(timelineEntry) },
     };
@@ -130,12 +131,12 @@ export class Feed {
 
   #pictureNow(): Picture {
     const { history, node, cluster } = this.#options;
-    const from = Math.max(0, history.order.length - pictureEvents);
+    const from = Math.max(0, history.length - pictureEvents);
     return {
       node,
       cluster,
       asOf: asOf(history.standing),
-      length: history.order.length,
+      length: history.length,
       views: Object.fromEntries(viewsOf(history.standing, '*', pageViews)),
       timeline: { from, entries: history.events(from).map(timelineEntry) },
     };

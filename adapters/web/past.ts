@@ -1,8 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import type { AnyEvent } from '../../domain/events.ts';
 import type { TimelineEntry } from '../../projections/timeline.ts';
 import { timelineEntry } from '../../projections/timeline.ts';
 import { asOf, fold, type Standing, viewsOf } from '../../projections/views.ts';
-import type { History } from '../agent/history.ts';
+import { type History, toEvent } from '../agent/history.ts';
+import type { WholeOrder } from '../agent/whole-order.ts';
 import { type Found, type Picture, pageViews } from './picture.ts';
 
 /** Between two turns of the event loop: a long history must not keep the agent from its heartbeat. */
@@ -24,12 +26,18 @@ export interface Wanted {
 /** What the history was at any place of its order. Long folds are done in turns, one after the other. */
 export class Past {
   readonly #history: History;
+  readonly #whole: WholeOrder;
   readonly #identity: { readonly node: string; readonly cluster: string };
   #kept: { readonly place: number; readonly standing: Standing }[] = [];
   #work: Promise<unknown> = Promise.resolve();
 
-  constructor(history: History, identity: { readonly node: string; readonly cluster: string }) {
+  constructor(
+    history: History,
+    whole: WholeOrder,
+    identity: { readonly node: string; readonly cluster: string },
+  ) {
     this.#history = history;
+    this.#whole = whole;
     this.#identity = identity;
   }
 
@@ -40,7 +48,7 @@ export class Past {
 
   /** The picture after the first `place` events. */
   async pictureAt(place: number): Promise<Picture> {
-    const end = Math.max(0, Math.min(place, this.#history.order.length));
+    const end = Math.max(0, Math.min(place, this.#history.length));
     const standing = await this.standingAt(end);
     const from = Math.max(0, end - pastEvents);
     return {
@@ -48,27 +56,27 @@ export class Past {
       asOf: asOf(standing),
       length: end,
       views: Object.fromEntries(viewsOf(standing, '*', pageViews)),
-      timeline: { from, entries: this.#history.events(from, end).map(timelineEntry) },
+      timeline: { from, entries: (await this.#events(from, end)).map(timelineEntry) },
     };
   }
 
   /** What the first `place` events fold to. */
   async standingAt(place: number): Promise<Standing> {
-    return await this.#inTurn(() => this.#standingAt(Math.min(place, this.#history.order.length)));
+    return await this.#inTurn(() => this.#standingAt(Math.min(place, this.#history.length)));
   }
 
   /** How many events had happened by then, by their writers' clocks. */
-  placeAt(timeMs: number): number {
-    return this.#history.order.countAt(timeMs, ({ time }) => Date.parse(time));
+  async placeAt(timeMs: number): Promise<number> {
+    return (await this.#whole.order()).countAt(timeMs, ({ time }) => Date.parse(time));
   }
 
   async find({ before, limit, ...wanted }: Wanted): Promise<Found> {
     const found: (TimelineEntry & { place: number })[] = [];
     const matches = matcher(wanted);
-    let end = Math.min(before ?? Number.POSITIVE_INFINITY, this.#history.order.length);
+    let end = Math.min(before ?? Number.POSITIVE_INFINITY, this.#history.length);
     while (end > 0 && found.length < limit) {
       const from = Math.max(0, end - eventsPerTurn);
-      const entries = this.#history.events(from, end).map(timelineEntry);
+      const entries = (await this.#events(from, end)).map(timelineEntry);
       for (let index = entries.length - 1; index >= 0 && found.length < limit; index -= 1) {
         const entry = entries[index];
         end = from + index;
@@ -85,11 +93,16 @@ export class Past {
     const nearest = this.#nearest(place);
     const standing = structuredClone(nearest.standing);
     for (let from = nearest.place; from < place; from += eventsPerTurn) {
-      fold(standing, this.#history.events(from, Math.min(from + eventsPerTurn, place)));
+      fold(standing, await this.#events(from, Math.min(from + eventsPerTurn, place)));
       await turn();
     }
     this.#kept = [{ place, standing }, ...this.#kept].slice(0, keptMax);
     return standing;
+  }
+
+  async #events(from: number, to: number): Promise<readonly AnyEvent[]> {
+    if (from >= this.#history.order.base.length) return this.#history.events(from, to);
+    return (await this.#whole.order()).events(from, to).map(toEvent);
   }
 
   #nearest(place: number): { readonly place: number; readonly standing: Standing } {

@@ -1,4 +1,5 @@
-import { type CausalFacts, CausalOrder } from '../../domain/causality.ts';
+import type { CausalFacts } from '../../domain/causal-base.ts';
+import { CausalOrder } from '../../domain/causality.ts';
 import type { Command } from '../../domain/commands.ts';
 import { decide } from '../../domain/decide.ts';
 import type { AnyEvent, DomainEvent } from '../../domain/events.ts';

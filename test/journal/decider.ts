@@ -18,7 +18,12 @@ export async function decider(directory: string, known: Facts = facts()) {
   };
   for await (const batch of journal.replay()) fold(batch);
   journal.onStored(fold);
-  const loop = new CommandLoop({ journal, state: () => state, factsFor: async () => known });
+  const loop = new CommandLoop({
+    journal,
+    state: () => state,
+    settled: () => undefined,
+    factsFor: async () => known,
+  });
   return { journal, loop, state: () => state };
 }
 

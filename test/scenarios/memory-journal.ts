@@ -8,6 +8,7 @@ import type {
   LogHead,
   Received,
   SignedHead,
+  Snapshot,
 } from '../../journal/journal.ts';
 import { stamp } from '../../journal/record.ts';
 
@@ -19,6 +20,7 @@ export class MemoryJournal implements Journal {
   readonly verified = Promise.resolve();
   readonly #now: () => number;
   readonly #logs = new Map<string, EventEnvelope[]>();
+  readonly #snapshots = new Map<string, Snapshot>();
   #told: Heads = {};
   #listeners = new Set<(events: readonly EventEnvelope[]) => void>();
 
@@ -120,9 +122,18 @@ export class MemoryJournal implements Journal {
     return [];
   }
   async syncHead(): Promise<void> {}
-  async putSnapshot(): Promise<void> {}
-  async getSnapshot(): Promise<undefined> {
-    return undefined;
+  async putSnapshot(name: string, snapshot: Snapshot, outdated: readonly string[] = []): Promise<void> {
+    await this.removeSnapshots(outdated);
+    this.#snapshots.set(name, snapshot);
+  }
+  async getSnapshot(name: string): Promise<Snapshot | undefined> {
+    return this.#snapshots.get(name);
+  }
+  async snapshotNames(): Promise<readonly string[]> {
+    return [...this.#snapshots.keys()].sort();
+  }
+  async removeSnapshots(names: readonly string[]): Promise<void> {
+    for (const name of names) this.#snapshots.delete(name);
   }
   damage(): readonly Damage[] {
     return [];

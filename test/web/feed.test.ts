@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { History } from '../../adapters/agent/history.ts';
+import { type Change, History } from '../../adapters/agent/history.ts';
 import { Feed } from '../../adapters/web/feed.ts';
 import { changed, type Scene, sceneOf } from '../../adapters/web/page/scene.ts';
 import type { Picture, PictureChange } from '../../adapters/web/picture.ts';
@@ -31,7 +31,7 @@ function feedOf(events: readonly EventEnvelope[]) {
   const clock = new SimulatedClock();
   history.add(events);
   const feed = new Feed({ history, clock, node: 'eve', cluster: 'lab' });
-  const happen = (...more: EventEnvelope[]) => feed.changed(history.add(more));
+  const happen = (...more: EventEnvelope[]) => feed.changed(history.add(more) as Change);
   return { feed, history, clock, happen };
 }
 
