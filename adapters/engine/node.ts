@@ -315,6 +315,7 @@ export class Node {
   #newSource(epoch: Epoch, readOnly: boolean): Source {
     const { notify, isAlone, ports } = this.#options;
     const settings = () => this.settings;
+    this.#deflater.forget();
     return new Source({
       replica: this.replica,
       epoch,

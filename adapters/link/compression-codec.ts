@@ -24,6 +24,11 @@ export class Deflater {
   #last: { readonly epoch: number; readonly number: number; readonly level: number } | null = null;
   #lastPayload: Buffer | null = null;
 
+  /** A reign begins, perhaps with the epoch of the one before: its numbers stand for other writes. */
+  forget(): void {
+    this.#last = null;
+  }
+
   /** `level` 0: off. */
   deflated(message: OutgoingMessage, level: number): OutgoingMessage {
     const { payload, type, epoch, number } = message;

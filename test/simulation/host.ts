@@ -19,6 +19,8 @@ export interface Plan {
   readonly nodes: readonly NodeName[];
   readonly volumes: readonly { readonly name: VolumeName; readonly byteSize: number }[];
   readonly modes: ReadonlyMap<string, Mode>;
+  /** Levels; a pair that is not in it does not compress. */
+  readonly compress: ReadonlyMap<string, number>;
   readonly asyncLimit: number;
   readonly intentLogs: 'kept' | 'none';
   readonly timing: Timing;
@@ -251,10 +253,12 @@ export class Host {
 
   #connect(peer: NodeName): void {
     const { plan } = this.#around;
-    const mode = plan.modes.get(pairKey(this.node, peer)) ?? 'sync';
+    const pair = pairKey(this.node, peer);
+    const mode = plan.modes.get(pair) ?? 'sync';
+    const compress = plan.compress.get(pair) ?? 0;
     const endpoints = [{ host: peer, port: linkPort }];
     this.ask(
-      { order: 'connect', peer, endpoints, settings: { mode, asyncLimit: plan.asyncLimit } },
+      { order: 'connect', peer, endpoints, settings: { mode, asyncLimit: plan.asyncLimit, compress } },
       (reply) => {
         if (!reply.ok) this.#note(`connect ${peer} refused: ${reply.code} ${reply.message}`);
       },

@@ -86,18 +86,28 @@ export function drawProfile(random: Random): Profile {
     faultsForMs: random.pick([3_000, 6_000, 12_000]),
   };
   const plan = random.chance(0.15) ? widened(narrow.plan, random) : narrow.plan;
-  return { ...narrow, plan: { ...plan, clearAfterMs: random.pick([50, 500, 5_000]) } };
+  const clearAfterMs = random.pick([50, 500, 5_000]);
+  const enlarged = plan === narrow.plan && random.chance(0.1) ? withLargeVolume(plan, random) : plan;
+  const compress = random.chance(0.3) ? drawPairs(plan.nodes, () => random.pick([0, 1, 6])) : plan.compress;
+  return { ...narrow, plan: { ...enlarged, clearAfterMs, compress } };
+}
+
+/** More regions than an intent log marks one by one (intent-log.ts). */
+function withLargeVolume(plan: Plan, random: Random): Plan {
+  const [first, ...others] = plan.volumes;
+  if (first === undefined) return plan;
+  return { ...plan, volumes: [{ ...first, byteSize: random.between(70, 160) * regionSize }, ...others] };
 }
 
 /** Up to seven targets. */
 function widened(plan: Plan, random: Random): Plan {
   const nodes = names.slice(0, random.between(5, names.length));
-  return { ...plan, nodes, modes: drawModes(nodes, random) };
+  return { ...plan, nodes, modes: drawPairs(nodes, () => random.pick(modes)) };
 }
 
-function drawModes(nodes: readonly NodeName[], random: Random): Plan['modes'] {
+function drawPairs<T>(nodes: readonly NodeName[], draw: () => T): ReadonlyMap<string, T> {
   const pairs = nodes.flatMap((left, index) => nodes.slice(index + 1).map((right) => pairKey(left, right)));
-  return new Map(pairs.map((pair) => [pair, random.pick(modes)]));
+  return new Map(pairs.map((pair) => [pair, draw()]));
 }
 
 function drawPlan(random: Random): Plan {
@@ -110,7 +120,8 @@ function drawPlan(random: Random): Plan {
   return {
     nodes,
     volumes,
-    modes: drawModes(nodes, random),
+    modes: drawPairs(nodes, () => random.pick(modes)),
+    compress: new Map(),
     asyncLimit: random.pick([4, 64, 256]),
     intentLogs: random.chance(0.9) ? 'kept' : 'none',
     timing: { heartbeatMs: 200, lostAfter: 5 },

@@ -79,12 +79,14 @@ class Run {
         powerFailed: (host: Host) => this.#onlooker.powerFailed(host),
         pushed: (host: Host, message: object) => {
           world.note(host.node, `pushes ${JSON.stringify(message)}`);
+          if ('type' in message && 'kind' in message) world.count(`${message.type} ${message.kind}`);
           this.#onlooker.pushed(host, message);
         },
       },
     };
     this.#profile = profile;
     this.#hosts = profile.plan.nodes.map((node) => new Host(node, around, profile.disk));
+    world.count(`cluster of ${profile.plan.nodes.length} nodes`);
     this.#onlooker = new Onlooker(world, profile.plan, this.#hosts);
     this.#operator = new Operator(world, this.#hosts, profile.plan, this.#onlooker);
     this.#chaos = new Chaos(world, this.#hosts, network, bus, this.#operator, profile);
@@ -248,6 +250,8 @@ class Run {
 
 function describe({ plan, faults, meanFaultMs, faultsForMs }: Profile): string {
   const volumes = plan.volumes.map(({ name, byteSize }) => `${name} ${byteSize}`).join(', ');
-  const modes = [...plan.modes].map(([pair, mode]) => `${pair} ${mode}`).join(', ');
+  const modes = [...plan.modes]
+    .map(([pair, mode]) => `${pair} ${mode} ${plan.compress.get(pair) ?? ''}`)
+    .join(', ');
   return `${volumes}; ${modes}; bitmaps ${plan.intentLogs}; for ${faultsForMs} ms every ${meanFaultMs} ms: ${faults.join(', ') || 'nothing'}`;
 }
