@@ -202,6 +202,16 @@ export function tagOf(command: Command): Tag | null {
   return 'tag' in command ? (command.tag ?? null) : null;
 }
 
+/** The id of what an engine observed: its number beside the replica, and when it was (milliseconds since 1970). */
+export const observationId = (tag: Tag, { observation, at }: { observation: number; at: number }): string =>
+  `${tag}/${observation}/${at}`;
+
+/** The number in the id of a command that an observation brought about; undefined for every other command. */
+export function observationOf(commandId: string): { number: number; at: number } | undefined {
+  const [, number, at] = /^engine\/[^/]+\/[^/]+\/(\d+)\/(\d+)$/.exec(commandId) ?? [];
+  return number === undefined ? undefined : { number: Number(number), at: Number(at) };
+}
+
 /** What engines report of their mirrors: history as it comes, whatever the resource's phase. */
 export const observationsOfMirrors = [
   'peer-connected',

@@ -1,4 +1,5 @@
 import { produce } from 'immer';
+import { observationOf } from './commands.ts';
 import type { AnyEvent, DomainEvent, EventType } from './events.ts';
 import { clusterRecipes } from './evolve/cluster.ts';
 import { noteOvertaken, openCommands } from './evolve/overtaken.ts';
@@ -44,6 +45,7 @@ export function apply(state: ClusterState, event: AnyEvent): void {
   const isOver = resource.phase === 'deleted' && event.type !== 'resource.entered-service';
   if (!recipe || isOver) return;
   const its = rivalOf(resource, event) ?? resource;
+  noteObservation(its, event);
   const open = openCommands(its);
   recipe(its, event, state);
   noteOvertaken(state, its, event, open);
@@ -65,6 +67,12 @@ const leavesVersion: ReadonlySet<EventType> = new Set([
 function rivalOf(resource: ResourceState, event: DomainEvent): ResourceState | undefined {
   if (event.type === 'resource.deleted') return undefined;
   return resource.rivals.find((rival) => rival.replicas[event.node] !== undefined);
+}
+
+function noteObservation({ replicas }: ResourceState, { node, actor, command }: DomainEvent): void {
+  const observed = actor.via === 'engine' && command !== null ? observationOf(command) : undefined;
+  const replica = observed && replicas[node];
+  if (replica) replica.observed = observed;
 }
 
 function noteCommand(state: ClusterState, event: AnyEvent): void {

@@ -116,9 +116,8 @@ function victimLoses(resource: ResourceState, victim: NodeName, facts: Facts): L
   const survivor = resource.reigns.find(({ node }) => node !== victim)?.node;
   const dirty = survivor === undefined ? null : (facts.replicas?.[victim]?.dirtyBytes[survivor] ?? null);
   const size = dirty ?? totalBytes(resource, victim);
-  const how = dirty === null ? `up to ${size} bytes` : `${size} bytes`;
   return {
-    text: `what ${victim} wrote since the split (${how}) is overwritten from ${survivor}`,
+    text: `what ${victim} wrote since the split (at most ${size} bytes) is overwritten from ${survivor}`,
     writes: null,
     bytes: size,
     since: resource.because,

@@ -75,10 +75,20 @@ export function outcomeOf(
   const noting = noted[command.command] as
     | ((command: CommandOf<CommandName>, facts: Facts) => NewEvent)
     | undefined;
-  if (noting) return [noting(command, facts), ...followsAgain(command, resource)];
+  if (noting) {
+    return isKnown(command, resource) ? [] : [noting(command, facts), ...followsAgain(command, resource)];
+  }
   const outcome = outcomes[command.command] as Outcome<CommandName> | undefined;
   if (!outcome || !resource) return [];
   return outcome({ state, resource, command, facts });
+}
+
+/** A link that is down is told of once, whether its end was noticed or found. */
+function isKnown(command: CommandOf<CommandName>, resource: ResourceState | undefined): boolean {
+  if (command.command !== 'peer-disconnected' || command.away || command.why === 'unrelated-data')
+    return false;
+  const mirror = resource?.mirrors[command.target];
+  return mirror?.source === command.source && !mirror.connected;
 }
 
 /** Whoever follows a source again can tell what became of its own reign (rule 7). */

@@ -81,6 +81,8 @@ export interface ResourceState {
     command: string | null;
   } | null;
   replicas: Record<string, ReplicaState>;
+  /** Replicas that were taken away: who took over without having heard of that has one still. */
+  removed: Record<string, ReplicaState>;
   /** By target; the source is the only reign, or the last one. */
   mirrors: Record<string, MirrorState>;
   switchover: { from: NodeName; to: NodeName; epoch: number; command: string | null } | null;
@@ -137,6 +139,8 @@ export interface ReplicaState {
   mounted: { epoch: number; mounts: MountedVolume[] } | null;
   /** What stands in the way of mounting or unmounting. */
   mountFailure: { what: string; why: string; because: string; since: number } | null;
+  /** The last numbered observation of its engine that is in the history: what comes again is not told twice. */
+  observed: { number: number; at: number } | null;
   /** The survivor of the split brain in which this replica gives up its writes; until it is in sync again. */
   victimOf: NodeName | null;
   /** The event that made its data state what it is, and when. */

@@ -22,11 +22,23 @@ function headline(view: StatusView, asOf: AsOf, ageMs: number | null): string {
   const head = headOf(view, asOf);
   const age = ageMs === null ? '' : `, ${ageText(ageMs)} ago`;
   const parts = [
+    ...silenceText(view),
     `last owner ${view.lastOwner ?? 'none'}`,
     `epoch ${view.epoch}`,
     ...(head === null ? [] : [`as of ${head}${age}`]),
   ];
   return `${view.tag}  ${stateText(view)}   ${parts.join('   ')}`;
+}
+
+/** Who serves, or did last, and may do so still: nobody has heard it. */
+function silenceText({ nodes, sources, lastOwner }: StatusView): string[] {
+  const concerned = sources.length > 0 ? sources : [lastOwner];
+  return nodes
+    .filter(({ node, alive }) => !alive && concerned.includes(node))
+    .map(
+      ({ node, heardMsAgo }) =>
+        `${node} not heard${heardMsAgo === undefined ? '' : ` for ${ageText(heardMsAgo)}`}`,
+    );
 }
 
 /** `eve#1042`: the last event of the node that knows most about the resource. */

@@ -47,6 +47,8 @@ export interface StatusNode {
   readonly role: 'source' | 'target' | 'none';
   readonly flags: readonly ('last-owner' | 'data-corrupt' | 'journal-damaged')[];
   readonly alive: boolean;
+  /** Since when the answering agent has not heard it, in milliseconds; not in what is stored or asked of the past. */
+  readonly heardMsAgo?: number;
 }
 
 export interface StatusMirror {
@@ -89,7 +91,7 @@ export type LiveMirror = Partial<
 
 export const status: Projection<null> = {
   name: 'status',
-  version: 2,
+  version: 3,
   initial: () => null,
   remembers: {},
   views: (_, state, scope) =>
@@ -100,6 +102,7 @@ export function statusOf(
   state: ClusterState,
   resource: ResourceState,
   live: Readonly<Record<string, LiveMirror>> = {},
+  heardMsAgo: (node: NodeName) => number | null = () => null,
 ): StatusView {
   return {
     tag: resource.tag,
@@ -109,7 +112,10 @@ export function statusOf(
     lastOwner: resource.lastOwner?.node ?? null,
     epoch: resource.epoch,
     device: devicesOf(resource),
-    nodes: byPriority(resource).map((node) => nodeOf(state, resource, node)),
+    nodes: byPriority(resource).map((node) => {
+      const heard = heardMsAgo(node);
+      return { ...nodeOf(state, resource, node), ...(heard === null ? {} : { heardMsAgo: heard }) };
+    }),
     mirrors: byPriority(resource).flatMap((node) => {
       const mirror = resource.mirrors[node];
       return mirror === undefined ? [] : [mirrorOf(state, resource, mirror, live[node])];

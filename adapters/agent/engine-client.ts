@@ -1,6 +1,18 @@
 import { connect, type Socket } from 'node:net';
-import { EngineStatus, lineBytesMax, Notice, NumberedObservation } from '../engine/control-protocol.ts';
-import { type Engine, type EngineListener, type OrderBody, OrderRefused } from './ports.ts';
+import {
+  AnyObservation,
+  EngineStatus,
+  lineBytesMax,
+  Notice,
+  NumberedObservation,
+} from '../engine/control-protocol.ts';
+import {
+  type Engine,
+  type EngineListener,
+  type OrderBody,
+  OrderRefused,
+  type ToldObservation,
+} from './ports.ts';
 
 interface Waiting {
   readonly resolve: (result: Readonly<Record<string, unknown>>) => void;
@@ -84,8 +96,8 @@ export class EngineClient implements Engine {
     if (message === undefined) {
       this.#socket.destroy();
     } else if ('observation' in message) {
-      const observation = NumberedObservation.safeParse(message);
-      if (observation.success) this.#listener.observed(observation.data);
+      const observation = readObservation(message);
+      if (observation) this.#listener.observed(observation);
       else this.#socket.destroy();
     } else if ('notice' in message) {
       const notice = Notice.safeParse(message);
@@ -126,4 +138,13 @@ function parse(line: string): Readonly<Record<string, unknown>> | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** One that only a newer version understands has its number at least; undefined where it is none at all. */
+function readObservation(message: object): ToldObservation | undefined {
+  const known = NumberedObservation.safeParse(message);
+  if (known.success) return known.data;
+  const unknown = AnyObservation.safeParse(message);
+  if (!unknown.success) return undefined;
+  return { observation: unknown.data.observation, type: 'unknown', originalType: unknown.data.type };
 }

@@ -1,9 +1,11 @@
-import { reigns } from '../../domain/state.ts';
+import { observationId } from '../../domain/commands.ts';
+import { type ReplicaState, reigns } from '../../domain/state.ts';
 import { type NodeName, regionSize, type Tag } from '../../domain/vocabulary.ts';
 import type { Notice, NumberedObservation } from '../engine/control-protocol.ts';
 import { ask } from './asking.ts';
 import { type AgentContext, isDurable, type SubmitResult, silenceMs } from './context.ts';
 import { fromNotice, fromObservation, fromStatus, type Observed } from './engine-observations.ts';
+import type { ToldObservation } from './ports.ts';
 
 /** What the engines of this node tell, and what follows: it is journaled, and where a peer has to be asked, it is asked. */
 export class EngineNews {
@@ -17,18 +19,23 @@ export class EngineNews {
   }
 
   /** True once it is journaled, and may be acknowledged; a repeated one is told by its number. */
-  async observed(tag: Tag, observation: NumberedObservation): Promise<boolean> {
-    const { engines, options } = this.#context;
+  async observed(tag: Tag, observation: ToldObservation): Promise<boolean> {
+    const { engines, options, log } = this.#context;
+    if (observation.type === 'unknown') {
+      // Of an engine that is newer than this agent; it would stand in the way of all that come after it.
+      log.warn({ tag, observation }, 'an observation of an unknown type is not journaled');
+      return true;
+    }
     const status = await engines.status(tag).catch(() => null);
     const resource = this.#context.state().resources[tag];
+    if (isJournaled(observation, resource?.replicas[options.node]?.observed)) return true;
     // The history of a damaged journal may not have the resource yet.
     if (!resource) return !this.#context.isDamaged();
     const volumes = resource.replicas[options.node]?.volumes ?? [];
     const regions = volumes.reduce((sum, { byteSize }) => sum + Math.ceil(byteSize / regionSize), 0);
     const observed = fromObservation(observation, resource, options.node, regions, status);
     if (!observed) return true;
-    const id = `${tag}/${observation.observation}/${observation.at}`;
-    return isDurable(await this.#submit(tag, observed, id));
+    return isDurable(await this.#submit(tag, observed, observationId(tag, observation)));
   }
 
   noticed(tag: Tag, notice: Notice): void {
@@ -110,4 +117,13 @@ export class EngineNews {
       this.#asking.delete(key);
     }
   }
+}
+
+/** Journaled, and not acknowledged before the agent ended. A replica that an older backup replaced counts anew, later. */
+function isJournaled(
+  { observation, at }: NumberedObservation,
+  last: ReplicaState['observed'] | undefined,
+): boolean {
+  if (!last || observation > last.number) return false;
+  return observation === last.number ? at === last.at : at <= last.at;
 }

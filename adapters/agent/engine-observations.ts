@@ -171,6 +171,11 @@ export function fromStatus(status: EngineStatus, resource: ResourceState, self: 
     const mirror = resource.mirrors[peer.peer];
     if (!mirror || mirror.source !== self || peer.status === null) return [];
     const pair = { source: self, target: peer.peer };
+    if (!peer.connected) {
+      return mirror.connected
+        ? [{ command: 'peer-disconnected', body: { ...pair, why: 'the link is down', away: false } }]
+        : [];
+    }
     const inSync = peer.connected && peer.status === 'fully-operational';
     const stale = inSync
       ? mirror.status !== 'fully-operational' || !mirror.connected

@@ -1,12 +1,12 @@
 import type { Tag } from '../../domain/vocabulary.ts';
 import type { Clock, Timer } from '../engine/clock.ts';
-import type { EngineStatus, Notice, NumberedObservation } from '../engine/control-protocol.ts';
-import type { Engine, Engines, OrderBody } from './ports.ts';
+import type { EngineStatus, Notice } from '../engine/control-protocol.ts';
+import type { Engine, Engines, OrderBody, ToldObservation } from './ports.ts';
 import { OrderRefused } from './ports.ts';
 
 export interface EngineEvents {
   /** Resolves with true once it is journaled, or needs no event; with false where it has to be told again. */
-  observed(tag: Tag, observation: NumberedObservation): Promise<boolean>;
+  observed(tag: Tag, observation: ToldObservation): Promise<boolean>;
   noticed(tag: Tag, notice: Notice): void;
   /** The engine's process is gone for certain, and why. */
   gone(tag: Tag, why: string): void;
@@ -21,7 +21,7 @@ export interface Patience {
 interface Running {
   readonly engine: Engine;
   /** Observations that are not journaled yet, oldest first. */
-  readonly news: NumberedObservation[];
+  readonly news: ToldObservation[];
   journaling: Promise<void> | null;
   status: EngineStatus | null;
 }
@@ -82,7 +82,7 @@ export class EngineRoom {
 
   async #start(tag: Tag): Promise<void> {
     await this.#ending.get(tag);
-    const news: NumberedObservation[] = [];
+    const news: ToldObservation[] = [];
     const { engine } = await this.#engines.run(tag, {
       observed: (observation) => {
         news.push(observation);

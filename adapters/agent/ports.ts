@@ -28,9 +28,17 @@ export interface Engine {
   status(): Promise<EngineStatus>;
 }
 
+/** What this version of the agent does not understand: the engine is a newer one. */
+export interface UnknownObservation {
+  readonly observation: number;
+  readonly type: 'unknown';
+  readonly originalType: string;
+}
+export type ToldObservation = NumberedObservation | UnknownObservation;
+
 export interface EngineListener {
   /** In order, each at least once; to be acknowledged when journaled. */
-  observed(observation: NumberedObservation): void;
+  observed(observation: ToldObservation): void;
   noticed(notice: Notice): void;
   /** The process ended or closed its control socket. */
   gone(): void;

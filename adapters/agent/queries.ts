@@ -111,11 +111,13 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
     const chosen = tag === undefined ? resources : resources.filter((resource) => resource.tag === tag);
     if (tag !== undefined && chosen.length === 0) return { refusal: refuse('unknown-tag', tag) };
     const at = asOf(standing);
+    const nowMs = context.clock.nowMs();
+    const heardMsAgo = (node: NodeName) => (then ? null : round(context.liveness.heardMsAgo(node, nowMs)));
     const status = chosen
       .sort((a, b) => (a.tag < b.tag ? -1 : 1))
       .map((resource) => {
         const live = then ? {} : liveMirrors(context.engines.lastStatus(resource.tag));
-        return stamped<StatusView>(statusOf(standing.state, resource, live), at);
+        return stamped<StatusView>(statusOf(standing.state, resource, live, heardMsAgo), at);
       });
     return { status };
   },

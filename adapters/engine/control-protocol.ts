@@ -294,6 +294,9 @@ export type Observation = z.infer<typeof Observation>;
 export const NumberedObservation = z.object({ observation: Count, at: WallTime }).and(Observation);
 export type NumberedObservation = z.infer<typeof NumberedObservation>;
 
+/** What every observation has, of whatever version. */
+export const AnyObservation = z.object({ observation: Count, type: z.string().min(1).max(100) });
+
 export const Notice = z.discriminatedUnion('notice', [
   z.object({ notice: z.literal('connected'), peer: NodeName }),
   z.object({ notice: z.literal('disconnected'), peer: NodeName, because: z.string() }),

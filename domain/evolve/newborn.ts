@@ -32,6 +32,7 @@ export function created(event: Of<'resource.created'>): ResourceState {
         since: event.time,
       }),
     },
+    removed: {},
     mirrors: {},
     switchover: null,
     takeover: null,
@@ -97,6 +98,7 @@ export function replicaOf(fields: ReplicaFields): ReplicaState {
     failed: null,
     mounted: null,
     mountFailure: null,
+    observed: null,
     victimOf: null,
     because,
     since,
@@ -117,4 +119,16 @@ export function mirrorOf(source: NodeName, target: NodeName, because: string): M
     lastResync: null,
     because,
   };
+}
+
+/** Two that did not know of each other may have given one number away: the later one in order takes the next. */
+export function freePriority(resource: ResourceState, node: NodeName, asked: number): number {
+  const taken = new Set(
+    Object.values(resource.replicas)
+      .filter((replica) => replica.node !== node)
+      .map(({ priority }) => priority),
+  );
+  let free = asked;
+  while (taken.has(free)) free += 1;
+  return free;
 }

@@ -2,12 +2,12 @@ import type { DomainEvent } from '../events.ts';
 import type { ResourceState } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
 import { setData, stopResync } from './mirrors.ts';
-import { mirrorOf } from './newborn.ts';
+import { freePriority, mirrorOf } from './newborn.ts';
 import { endTransitions, type Of, setPhase } from './recipe.ts';
 
 export function enterService(resource: ResourceState, event: Of<'resource.entered-service'>): void {
   const { node, epoch, after, why } = event.data;
-  if (!resource.replicas[node]) return;
+  if (!hasReplica(resource, node)) return;
   const known = resource.lastOwner;
   const follows =
     (after?.node ?? null) === (known?.node ?? null) && (after?.epoch ?? 0) === (known?.epoch ?? 0);
@@ -48,6 +48,16 @@ export function enterService(resource: ResourceState, event: Of<'resource.entere
   setData(resource, node, 'up-to-date', event);
   reformMirrors(resource, node, event);
   setPhase(resource, 'in-service', event.id);
+}
+
+/** A node that took over unseen, while another took its replica away, serves on: nobody undoes a serving source. */
+function hasReplica(resource: ResourceState, node: NodeName): boolean {
+  const removed = resource.removed[node];
+  if (removed && !resource.replicas[node]) {
+    resource.replicas[node] = { ...removed, priority: freePriority(resource, node, removed.priority) };
+    delete resource.removed[node];
+  }
+  return resource.replicas[node] !== undefined;
 }
 
 /** With A→B, A→C and B as the new source the mirrors are B→A and B→C (seeds, multiple targets). */

@@ -2,7 +2,7 @@ import type { EventType, Reign } from '../events.ts';
 import { type ReplicaState, type ResourceState, replicaNodes, victimAmong } from '../state.ts';
 import type { Mode, NodeName } from '../vocabulary.ts';
 import { inSyncAgain, interrupt, onMirror, setData } from './mirrors.ts';
-import { mirrorOf, replicaOf } from './newborn.ts';
+import { freePriority, mirrorOf, replicaOf } from './newborn.ts';
 import { endTransitions, isFailoverOf, type ResourceRecipe, serving, setPhase } from './recipe.ts';
 import { enterService, leaveService, settle } from './reigns.ts';
 
@@ -10,6 +10,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   'resource.created': () => {},
   'resource.extended': (resource, event) => {
     const { data } = event;
+    delete resource.removed[data.node];
     resource.replicas[data.node] = replicaOf({
       ...data,
       priority: freePriority(resource, data.node, data.priority),
@@ -27,6 +28,8 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   },
   'resource.unextended': (resource, { data, node }) => {
     if (resource.reigns.some(({ node }) => node === data.node)) return;
+    const replica = resource.replicas[data.node];
+    if (replica) resource.removed[data.node] = replica;
     delete resource.replicas[data.node];
     delete resource.mirrors[data.node];
     delete resource.promises[data.node];
@@ -325,18 +328,6 @@ function clearMountFailure(resource: ResourceState, node: NodeName): void {
 
 export function lastSource(resource: ResourceState): NodeName | null {
   return resource.reigns[0]?.node ?? resource.lastOwner?.node ?? null;
-}
-
-/** Two that did not know of each other may have given one number away: the later one in order takes the next. */
-function freePriority(resource: ResourceState, node: NodeName, asked: number): number {
-  const taken = new Set(
-    Object.values(resource.replicas)
-      .filter((replica) => replica.node !== node)
-      .map(({ priority }) => priority),
-  );
-  let free = asked;
-  while (taken.has(free)) free += 1;
-  return free;
 }
 
 /** Of one pair, of all pairs of a node, or of all pairs. */

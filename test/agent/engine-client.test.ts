@@ -82,8 +82,16 @@ describe('the control socket of an engine', () => {
   });
 
   it.each([
+    '{"observation":7,"at":0,"type":"unheard-of"}\n',
+    '{"observation":7,"at":0,"type":"left-service"}\n',
+  ])('an observation of a newer engine keeps its number and ends nothing: %s', async (line) => {
+    engine.write(line + notice);
+    expect(await heard.until(2)).toEqual([7, 'connected']);
+  });
+
+  it.each([
     ['garbage', 'no json\n'],
-    ['an observation that cannot be read', '{"observation":1,"type":"unheard-of"}\n'],
+    ['an observation without a number', '{"observation":"first","type":"left-service"}\n'],
     ['a line without an end', 'x'.repeat(1_100_000)],
   ])('%s ends the session, and every order with it', async (_, text) => {
     const order = client.order({ order: 'ping' });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { fromNotice, fromObservation } from '../../adapters/agent/engine-observations.ts';
-import type { Notice, NumberedObservation } from '../../adapters/engine/control-protocol.ts';
+import { fromNotice, fromObservation, fromStatus } from '../../adapters/agent/engine-observations.ts';
+import type { EngineStatus, Notice, NumberedObservation } from '../../adapters/engine/control-protocol.ts';
 import type { ResourceState } from '../../domain/state.ts';
 import { NodeName } from '../../domain/vocabulary.ts';
 
@@ -91,5 +91,29 @@ describe('what an engine notices', () => {
   it('corruption on a link is told by both ends', () => {
     const notice = { notice: 'link-corruption', peer: eve, count: 2 };
     expect(noticed(notice, adam)).toEqual({ command: 'link-corruption', body: { peer: eve, count: 2 } });
+  });
+});
+
+describe('what the engine says of its links, and the history does not', () => {
+  const status = (connected: boolean) =>
+    ({
+      open: true,
+      replica: { serving: true },
+      peers: [{ peer: adam, connected, status: connected ? 'fully-operational' : 'out-of-sync' }],
+      observations: { next: 1, pending: 0 },
+    }) as unknown as EngineStatus;
+  const known = (connected: boolean) =>
+    ({ ...resource, mirrors: { adam: { ...resource.mirrors['adam'], connected } } }) as ResourceState;
+
+  it('is corrected upwards and downwards, and left alone where both agree', () => {
+    expect(fromStatus(status(true), known(false), eve)).toMatchObject([{ command: 'peer-connected' }]);
+    expect(fromStatus(status(false), known(true), eve)).toEqual([
+      {
+        command: 'peer-disconnected',
+        body: { source: eve, target: adam, why: 'the link is down', away: false },
+      },
+    ]);
+    expect(fromStatus(status(true), known(true), eve)).toEqual([]);
+    expect(fromStatus(status(false), known(false), eve)).toEqual([]);
   });
 });

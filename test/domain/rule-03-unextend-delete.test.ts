@@ -17,6 +17,21 @@ describe('rule 3: unextend', () => {
     expect(violations(after)).toEqual([]);
   });
 
+  it('does not undo a takeover that nobody had seen, in whatever order the two are read', () => {
+    const unextended = past('resource.unextended', { node: adam });
+    const took = entered(adam, 2, 'failover', { node: eve, epoch: 1 });
+    for (const events of [
+      [unextended, took],
+      [took, unextended],
+    ]) {
+      const { state } = given(...mirrored(), ...events);
+      const resource = state.resources[tag];
+      expect(resource?.reigns).toEqual([{ node: adam, epoch: 2 }]);
+      expect(Object.keys(resource?.replicas ?? {}).sort()).toEqual([adam, eve, sophocles]);
+      expect(violations(state)).toEqual([]);
+    }
+  });
+
   it('is refused with node-is-source', () => {
     expect(
       given(...mirrored())

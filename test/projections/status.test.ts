@@ -129,6 +129,18 @@ describe('status', () => {
     expect(view.nodes[1]).toMatchObject({ node: 'adam', alive: false });
   });
 
+  it('a source that is lost is said not to be heard, and for how long where that is known', () => {
+    const history = guideHistory().add('adam', 'node.lost', null, { node: 'eve', silentMs: 5000 });
+    const text = (view: ReturnType<typeof statusAfter>) => statusText(view, { heads: {}, time: null }, null);
+    const view = statusAfter(history);
+    expect(text(view).split('\n')[0]).toContain('on eve   eve not heard   last owner eve');
+    const nodes = view.nodes.map((node) => ({ ...node, heardMsAgo: node.node === 'eve' ? 12_000 : 300 }));
+    expect(text({ ...view, nodes }).split('\n')[0]).toContain(
+      'on eve   eve not heard for 12 s   last owner eve',
+    );
+    expect(text(statusAfter(guideHistory()))).not.toContain('not heard');
+  });
+
   it('out of service, no node has a role, and the last owner stays', () => {
     const history = guideHistory().add('eve', 'resource.left-service', tag, {
       node: 'eve',

@@ -40,7 +40,9 @@ class BenchEngine {
     const path = join(this.dir, 'ctl.sock');
     await this.process.listens({ path });
     this.#client = await EngineClient.connect(path, {
-      observed: (observation) => this.observations.push(observation),
+      observed: (observation) => {
+        if (observation.type !== 'unknown') this.observations.push(observation);
+      },
       noticed: () => undefined,
       gone: () => undefined,
     });
