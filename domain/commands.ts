@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Actor, MountedVolume, MountStep } from './events.ts';
+import { type Actor, MountedVolume, MountStep, RegionRange } from './events.ts';
 import { SettingKey } from './settings.ts';
 import {
   AbsolutePath,
@@ -72,6 +72,7 @@ export const operatorCommands = {
   pause: onTargets,
   resume: onTargets,
   'full-resync': onTargets,
+  verify: onTargets,
   settings: z.object({
     tag: Tag.optional(),
     node: NodeName.optional(),
@@ -142,6 +143,9 @@ const observations = {
   }),
   'resync-interrupted': onPair.extend({ why: z.string() }),
   'resync-completed': onPair.extend({ kind: ResyncKind, bytes, generation: Generation.nullable() }),
+  'verify-progressed': onPair.extend({ percent: z.int().min(0).max(100) }),
+  'verify-interrupted': onPair.extend({ why: z.string() }),
+  'verify-completed': onPair.extend({ bytes, differing: bytes, ranges: z.array(RegionRange) }),
   'split-brain-seen': onResource.extend({ reigns: z.array(Reign).min(2) }),
   'bitmap-invalidated': onResource.extend({ peer: NodeName.nullable(), why: z.string() }),
   'link-corruption': onResource.extend({ peer: NodeName, count: z.int().min(1) }),
@@ -222,4 +226,7 @@ export const observationsOfMirrors = [
   'resync-progressed',
   'resync-interrupted',
   'resync-completed',
+  'verify-progressed',
+  'verify-interrupted',
+  'verify-completed',
 ] as const satisfies readonly CommandName[];

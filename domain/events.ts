@@ -32,6 +32,8 @@ const Pair = z.object({ source: NodeName, target: NodeName });
 export const MountedVolume = z.object({ volume: VolumeName, device: AbsolutePath, at: AbsolutePath });
 /** What could not be done with a file system. */
 export const MountStep = z.enum(['make', 'mount', 'unmount']);
+/** Regions `first` to `last` of a volume, both included. */
+export const RegionRange = z.object({ volume: VolumeName, first: z.int().min(0), last: z.int().min(0) });
 const ResyncKind = z.enum(['partial', 'full']);
 
 /** Why a node entered service. */
@@ -132,6 +134,11 @@ export const eventSchemas = {
   ),
   'resync.interrupted': v1(Pair.extend({ why: z.string() })),
   'resync.completed': v1(Pair.extend({ kind: ResyncKind, bytes, generation: Generation.nullable() })),
+  'verify.started': v1(Pair),
+  'verify.progressed': v1(Pair.extend({ percent: z.int().min(0).max(100) })),
+  'verify.interrupted': v1(Pair.extend({ why: z.string() })),
+  /** `differing` regions are marked for the next resync; `ranges`: the first of them. */
+  'verify.completed': v1(Pair.extend({ bytes, differing: z.int().min(0), ranges: z.array(RegionRange) })),
   'switchover.started': v1(z.object({ from: NodeName, to: NodeName, epoch: Epoch })),
   'switchover.completed': v1(z.object({ from: NodeName, to: NodeName, epoch: Epoch, device: Device })),
   'switchover.failed': v1(

@@ -61,6 +61,10 @@ const leavesVersion: ReadonlySet<EventType> = new Set([
   'file-system.mounted',
   'file-system.unmounted',
   'file-system.failed',
+  'verify.started',
+  'verify.progressed',
+  'verify.interrupted',
+  'verify.completed',
 ]);
 
 /** Of two resources of one tag (rule 1) each creator's events tell of its own. */

@@ -3,7 +3,7 @@ import { event, type NewEvent } from './events.ts';
 import type { Facts } from './facts.ts';
 import { settleConflict, superseded } from './outcomes/conflict.ts';
 import { localFailure, localRecoveryEnded } from './outcomes/local-failure.ts';
-import { fullResync, marked, pause, resume } from './outcomes/mirrors.ts';
+import { fullResync, marked, pause, resume, verify } from './outcomes/mirrors.ts';
 import { noted } from './outcomes/noted.ts';
 import type { Outcome } from './outcomes/outcome.ts';
 import { served, serveFailed } from './outcomes/served.ts';
@@ -45,6 +45,7 @@ const outcomes: { readonly [C in CommandName]?: Outcome<C> } = {
   pause,
   resume,
   'full-resync': fullResync,
+  verify,
   'bitmap-mark-clean': marked('bitmap.marked-clean'),
   'bitmap-mark-dirty': marked('bitmap.marked-dirty'),
   promise,

@@ -46,6 +46,7 @@ export type Intent =
       readonly writeTimeoutMs: number;
       readonly resyncMin: number | null;
       readonly resyncMax: number | null;
+      readonly resyncChecksums: boolean;
     }
   | { readonly do: 'serve'; readonly tag: Tag; readonly epoch: number }
   /** The devices of this reign are attached and mounted; `make`: the file systems are made first. */
@@ -76,6 +77,8 @@ export type Intent =
       /** The event of a `full-resync`: each is carried out, also where the engine found an earlier one void. */
       readonly ordered: string | null;
     }
+  /** `started`: the event that asked for it, so that a later one is another. */
+  | { readonly do: 'verify'; readonly tag: Tag; readonly peer: NodeName; readonly started: string }
   /** Switchover, steps 2 to 4. */
   | { readonly do: 'hand-over'; readonly tag: Tag; readonly to: NodeName; readonly epoch: number }
   | { readonly do: 'collect-promises'; readonly tag: Tag; readonly epoch: number; readonly lost: NodeName }
@@ -177,6 +180,7 @@ function tune(state: ClusterState, tag: Tag, self: NodeName): Intent {
     writeTimeoutMs: 1000 * (settingOf(state.settings, scope, 'write-timeout') ?? 30),
     resyncMin: settingOf(state.settings, scope, 'resync-min') ?? null,
     resyncMax: settingOf(state.settings, scope, 'resync-max') ?? null,
+    resyncChecksums: settingOf(state.settings, scope, 'resync-checksums') === true,
   };
 }
 
@@ -216,12 +220,13 @@ function mirrors(resource: ResourceState, self: NodeName): Intent[] {
   const { tag } = resource;
   return Object.values(resource.mirrors)
     .filter(({ source }) => source === self)
-    .flatMap(({ target: peer, paused, fullResyncOrdered }): Intent[] => {
+    .flatMap(({ target: peer, paused, fullResyncOrdered, verify }): Intent[] => {
       if (paused) return [{ do: 'pause', tag, peer, reason: paused.reason }];
       if (fullResyncOrdered !== null)
         return [{ do: 'resync', tag, peer, kind: 'full', ordered: fullResyncOrdered }];
       const isVictim = resource.replicas[peer]?.victimOf === self;
-      return isVictim ? [{ do: 'resync', tag, peer, kind: 'partial', ordered: null }] : [];
+      if (isVictim) return [{ do: 'resync', tag, peer, kind: 'partial', ordered: null }];
+      return verify ? [{ do: 'verify', tag, peer, started: verify.started }] : [];
     });
 }
 

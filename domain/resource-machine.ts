@@ -164,6 +164,7 @@ export const resourceMachine = setup({
         pause: stay('in-service'),
         resume: stay('in-service'),
         'full-resync': stay('in-service'),
+        verify: stay('in-service'),
         'bitmap-mark-clean': stay('in-service'),
         'bitmap-mark-dirty': stay('in-service'),
         promise: stay('in-service'),

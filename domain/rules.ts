@@ -20,6 +20,7 @@ import {
   alreadyPaused,
   autoPause,
   autoResume,
+  comparable,
   knownTargets,
   mirrorOfPair,
   notPaused,
@@ -150,6 +151,7 @@ const rulesOf: RulesByCommand = {
   pause: [inServiceHere, knownTargets, alreadyPaused],
   resume: [inServiceHere, knownTargets, notPaused, unrelatedData],
   'full-resync': [inServiceHere, knownTargets],
+  verify: [inServiceHere, knownTargets, comparable],
   'bitmap-mark-clean': [inPhases('in-service', 'out-of-service'), onReplica],
   'bitmap-mark-dirty': [inPhases('in-service', 'out-of-service'), onReplica],
   promise: [

@@ -33,6 +33,7 @@ export const settingSchemas = {
     .refine((text) => endpointsOf(text) !== undefined, 'a path is HOST:PORT, or several with commas between'),
   'resync-min': bytesPerSecond,
   'resync-max': bytesPerSecond,
+  'resync-checksums': onOff,
   bandwidth: bytesPerSecond,
   logdir: z.union([z.literal(''), AbsolutePath]),
   logmax: z
@@ -61,6 +62,7 @@ export const settingDefaults = {
   'write-timeout': 30,
   'auto-pause': 'off',
   compress: 0,
+  'resync-checksums': false,
   'allow-async': false,
   'confirm-failover': 'off',
   'confirm-failover-default': 'proceed',

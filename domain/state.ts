@@ -177,6 +177,10 @@ export interface MirrorState {
   fullResyncOrdered: string | null;
   unrelated: boolean;
   lastResync: { kind: 'partial' | 'full'; bytes: number; result: 'completed' | 'interrupted' } | null;
+  /** A comparison by checksums that is under way: the event that began it. */
+  verify: { started: string; percent: number } | null;
+  /** Regions in which the last comparison found the target to differ, until a resync has copied them. */
+  differing: number;
   because: string;
 }
 

@@ -31,6 +31,8 @@ const advice: { readonly [C in AlarmCode]: (alarm: AlarmView) => string } = {
     `The link is slower than the writes. Give it more bandwidth, or raise the limit: settings --tag ${tag} async-limit N.`,
   'link-corruption': () =>
     'Replace network card, cable or switch port: something changes bytes on their way.',
+  'verify-differences': ({ tag, node }) =>
+    `What differs is marked: pause ${tag} ${node} and resume ${tag} ${node} copy it from the source. Then look at the disk of ${node}, and which of the two copies is the damaged one.`,
   'clock-skewed': ({ node }) => `Set the clock of ${node}, and let NTP keep it.`,
 };
 

@@ -33,6 +33,7 @@ export const alarmSeverities = {
   'out-of-sync': 'warning',
   congested: 'warning',
   'link-corruption': 'warning',
+  'verify-differences': 'warning',
   'clock-skewed': 'warning',
 } as const;
 export type AlarmCode = keyof typeof alarmSeverities;
@@ -236,7 +237,7 @@ function replicaAlarms({ tag }: ResourceState, replica: ReplicaState): AlarmView
 }
 
 function mirrorAlarms({ tag, replicas }: ResourceState, mirror: MirrorState): AlarmView[] {
-  const { source, target, status, congested, unrelated, because } = mirror;
+  const { source, target, status, congested, unrelated, differing, because } = mirror;
   const since = replicas[target]?.since ?? null;
   const name = `${source} -> ${target}`;
   return [
@@ -250,6 +251,17 @@ function mirrorAlarms({ tag, replicas }: ResourceState, mirror: MirrorState): Al
             tag,
             target,
             `${tag}: the queue ${name} is full, so writes wait for ${target}`,
+            because,
+          ),
+        ]
+      : []),
+    ...(differing > 0
+      ? [
+          alarm(
+            'verify-differences',
+            tag,
+            target,
+            `${tag}: ${target} differs from ${source} in ${differing} regions of 64 KiB that should be equal`,
             because,
           ),
         ]

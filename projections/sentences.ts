@@ -44,6 +44,14 @@ const sentences: Sentences = {
     `${resource}: the resync of ${data.target} was interrupted (${data.why})`,
   'resync.completed': ({ resource, data }) =>
     `${resource}: ${data.target} is in sync after a ${data.kind} resync of ${amount(data.bytes)}`,
+  'verify.started': ({ resource, data }) => `${resource}: ${data.target} is compared with ${data.source}`,
+  'verify.progressed': ({ resource, data }) => `${resource}: ${data.target} is compared to ${data.percent}%`,
+  'verify.interrupted': ({ resource, data }) =>
+    `${resource}: the comparison of ${data.target} was interrupted (${data.why})`,
+  'verify.completed': ({ resource, data }) =>
+    data.differing === 0
+      ? `${resource}: ${data.target} is equal to ${data.source} (${amount(data.bytes)} compared)`
+      : `${resource}: ${data.target} differs from ${data.source} in ${data.differing} regions of 64 KiB (${data.ranges.map(({ volume, first, last }) => `${volume} ${first}–${last}`).join(', ')}), marked for the next resync`,
   'switchover.started': ({ resource, data }) =>
     `${resource}: the switchover from ${data.from} to ${data.to} began`,
   'switchover.completed': ({ resource, data }) =>

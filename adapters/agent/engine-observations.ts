@@ -79,6 +79,15 @@ export function fromObservation(
           generation: status?.replica?.generation ?? null,
         },
       };
+    case 'verify-interrupted':
+      return {
+        command: 'verify-interrupted',
+        body: { source: self, target: observation.peer, why: `at ${observation.percent}%` },
+      };
+    case 'verify-completed': {
+      const { peer: target, bytes, differing, ranges } = observation;
+      return { command: 'verify-completed', body: { source: self, target, bytes, differing, ranges } };
+    }
     case 'split-brain':
       // Targets see it too, on the links that they keep with each other: only those who serve are its sides.
       return sidesOf(status, observation.peer)
@@ -144,6 +153,8 @@ export function fromNotice(notice: Notice, resource: ResourceState, self: NodeNa
       return { command: 'peer-disconnected', body: { ...pair, why: notice.because, away: false } };
     case 'congested':
       return { command: 'congestion', body: { ...pair, congested: notice.congested } };
+    case 'verify-progressed':
+      return { command: 'verify-progressed', body: { ...pair, percent: notice.percent } };
     case 'resync-progressed':
       return {
         command: 'resync-progressed',

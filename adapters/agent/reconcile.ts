@@ -193,12 +193,15 @@ export class Reconciler {
         });
         return true;
       case 'tune': {
-        const { writeTimeoutMs, resyncMin, resyncMax } = intent;
+        const { writeTimeoutMs, resyncMin, resyncMax, resyncChecksums } = intent;
         const rates = {
           ...(resyncMin === null ? {} : { resyncMin }),
           ...(resyncMax === null ? {} : { resyncMax }),
         };
-        await engines.order(tag, { order: 'settings', settings: { writeTimeoutMs, ...rates } });
+        await engines.order(tag, {
+          order: 'settings',
+          settings: { writeTimeoutMs, resyncChecksums, ...rates },
+        });
         return true;
       }
       case 'serve':
@@ -213,6 +216,9 @@ export class Reconciler {
         return this.#standBy(tag);
       case 'pause':
         await engines.order(tag, { order: 'pause', peer: intent.peer, reason: intent.reason });
+        return true;
+      case 'verify':
+        await engines.order(tag, { order: 'verify', peer: intent.peer });
         return true;
       case 'resync':
         await engines.order(tag, { order: 'resync', peer: intent.peer, kind: intent.kind, force: true });

@@ -53,6 +53,8 @@ export const ResourceSettings = z.strictObject({
     .default(4 * 1024 * 1024),
   /** Bytes per second; 0 = no limit. */
   resyncMax: z.int().min(0).default(0),
+  /** A resync compares checksums first and copies only the regions in which they differ. */
+  resyncChecksums: z.boolean().default(false),
 });
 export type ResourceSettings = z.infer<typeof ResourceSettings>;
 
@@ -129,6 +131,8 @@ export const orders = {
   'take-back': order('take-back', { epoch: Epoch }),
   pause: order('pause', { peer: NodeName, reason: Reason }),
   resume: order('resume', { peer: NodeName }),
+  /** On the source: compares everything with a target in sync, beside the writes. Ends when it has begun. */
+  verify: order('verify', { peer: NodeName }),
   /** On the source. `full` copies everything and overrides the generations (rules 12 and 13). */
   resync: order('resync', {
     peer: NodeName,
@@ -158,6 +162,7 @@ export const orders = {
       clearAfterMs: ResourceSettings.shape.clearAfterMs.unwrap().optional(),
       resyncMin: ResourceSettings.shape.resyncMin.unwrap().optional(),
       resyncMax: ResourceSettings.shape.resyncMax.unwrap().optional(),
+      resyncChecksums: ResourceSettings.shape.resyncChecksums.unwrap().optional(),
       mode: Mode.optional(),
       asyncLimit: PeerSettings.shape.asyncLimit.unwrap().optional(),
       compress: PeerSettings.shape.compress.unwrap().optional(),
@@ -193,6 +198,7 @@ export const Order = z.discriminatedUnion('order', [
   orders['take-back'],
   orders.pause,
   orders.resume,
+  orders.verify,
   orders.resync,
   orders['peer-recorded-out-of-sync'],
   orders['peer-lost'],
@@ -278,6 +284,14 @@ export const Observation = z.discriminatedUnion('type', [
   }),
   observed('resync-interrupted', { peer: NodeName, bytesLeft: Count }),
   observed('resync-completed', { peer: NodeName, kind: z.enum(['full', 'partial']), bytes: Count }),
+  observed('verify-interrupted', { peer: NodeName, percent: z.int().min(0).max(100) }),
+  /** `differing` regions, marked for the next resync; `ranges`: the first of them. */
+  observed('verify-completed', {
+    peer: NodeName,
+    bytes: Count,
+    differing: Count,
+    ranges: z.array(z.object({ volume: VolumeName, first: Count, last: Count })),
+  }),
   observed('split-brain', { peer: NodeName, since: Generation.nullable() }),
   observed('unrelated-data', { peer: NodeName }),
   observed('target-too-small', { peer: NodeName, volume: VolumeName }),
@@ -308,6 +322,11 @@ export const Notice = z.discriminatedUnion('notice', [
   }),
   z.object({ notice: z.literal('link-corruption'), peer: NodeName, count: Count }),
   z.object({ notice: z.literal('congested'), peer: NodeName, congested: z.boolean() }),
+  z.object({
+    notice: z.literal('verify-progressed'),
+    peer: NodeName,
+    percent: z.int().min(0).max(100),
+  }),
   z.object({
     notice: z.literal('resync-progressed'),
     peer: NodeName,

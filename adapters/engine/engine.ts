@@ -175,6 +175,7 @@ export class Engine {
     order: OrderOf<
       | 'pause'
       | 'resume'
+      | 'verify'
       | 'resync'
       | 'peer-recorded-out-of-sync'
       | 'peer-lost'
@@ -221,6 +222,9 @@ export class Engine {
           mirror.order(order.kind, order.force);
           done(null);
         }
+        return;
+      case 'verify':
+        done(mirror.verify());
         return;
       case 'peer-recorded-out-of-sync':
         mirror.peerRecorded(done);

@@ -10,6 +10,7 @@ import { Bitmap } from '../block/bitmap.ts';
 import type { IncomingMessage } from '../link/link.ts';
 import type { RecordedPayload } from '../link/protocol.ts';
 import { sendLogs } from './bitmaps.ts';
+import type { Comparisons } from './comparisons.ts';
 import { sendJson } from './messages.ts';
 import type { MirrorStream } from './mirror-stream.ts';
 import type { Peer } from './peer.ts';
@@ -44,15 +45,17 @@ export class MirrorResync implements CopyTarget {
   readonly #state: MirrorState;
   readonly #stream: MirrorStream;
   readonly #throttle: Throttle;
+  readonly #comparisons: Comparisons;
   #start: Start | null = null;
   #copying: Resync | null = null;
   #progress: ResyncProgress | null = null;
 
-  constructor(reign: Reign, peer: Peer, state: MirrorState, stream: MirrorStream) {
+  constructor(reign: Reign, peer: Peer, state: MirrorState, stream: MirrorStream, comparisons: Comparisons) {
     this.#reign = reign;
     this.#peer = peer;
     this.#state = state;
     this.#stream = stream;
+    this.#comparisons = comparisons;
     this.#throttle = new Throttle(reign.clock, reign.settings);
   }
 
@@ -66,6 +69,16 @@ export class MirrorResync implements CopyTarget {
 
   sendCopy(volume: Volume, offset: number, byteCount: number, bytes: Uint8Array | null): void {
     this.#stream.sendCopy(volume, offset, byteCount, bytes);
+  }
+
+  differing(
+    volume: Volume,
+    offset: number,
+    bytes: Uint8Array,
+    done: (differing: Uint8Array | null) => void,
+  ): void {
+    if (this.#reign.settings().resyncChecksums) this.#comparisons.ask(volume, offset, bytes, false, done);
+    else done(null);
   }
 
   pump(): void {
@@ -205,6 +218,7 @@ export class MirrorResync implements CopyTarget {
   #copy(start: Start, isConsistent: boolean): void {
     const { replica, path, clock } = this.#reign;
     const { node } = this.#peer;
+    this.#state.differing = [];
     this.#state.behind = replica.volumes.map(({ regionCount, logs }) => {
       const behind = new Bitmap(regionCount);
       const bits = logs.get(node)?.toBits();

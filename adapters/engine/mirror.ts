@@ -16,14 +16,18 @@ import {
   RefusedPayload,
   type StatePayload,
 } from '../link/protocol.ts';
+import { Comparisons } from './comparisons.ts';
 import { type Observation, type OrderRefusal, orderRefusals } from './control-protocol.ts';
 import { readJson, send, sendJson } from './messages.ts';
 import { MirrorResync } from './mirror-resync.ts';
 import { MirrorStream } from './mirror-stream.ts';
 import type { Peer } from './peer.ts';
+import { Refused } from './refusal.ts';
 import { lostAfterMs, MirrorState, type Reign } from './reign.ts';
 import { ignore, same } from './replica.ts';
 import { inSequence, type Step } from './sequence.ts';
+import { Throttle } from './throttle.ts';
+import { Verify } from './verify.ts';
 import type { Volume } from './volume.ts';
 
 type Because = Extract<Observation, { type: 'peer-out-of-sync' }>['because'];
@@ -47,6 +51,9 @@ export class Mirror {
   readonly state: MirrorState;
   readonly stream: MirrorStream;
   readonly resync: MirrorResync;
+  readonly comparisons: Comparisons;
+  /** Under way, or null. */
+  #verify: Verify | null = null;
   readonly #reign: Reign;
   /** Of what was last asked of the peer: answers to anything older are void. */
   #number = 0;
@@ -63,12 +70,14 @@ export class Mirror {
     this.#reign = reign;
     this.state = new MirrorState(reign.clock, required);
     this.stream = new MirrorStream(reign, peer, this.state);
-    this.resync = new MirrorResync(reign, peer, this.state, this.stream);
+    this.comparisons = new Comparisons(reign, peer, this.state);
+    this.resync = new MirrorResync(reign, peer, this.state, this.stream, this.comparisons);
   }
 
   /** Regions that the peer is known not to have, of a volume. */
   isBehind(volume: Volume, region: number): boolean {
-    return this.state.behind[volume.index]?.has(region) ?? false;
+    const { behind, differing } = this.state;
+    return [behind, differing].some((bits) => bits[volume.index]?.has(region) ?? false);
   }
 
   generationStarted(generation: Generation): void {
@@ -103,6 +112,8 @@ export class Mirror {
         return true;
       case messageType.flushed:
         return this.stream.queue.flushed(message.number);
+      case messageType.compared:
+        return this.comparisons.answered(message);
       case messageType['generation-stored']:
         return this.#generationStored(message);
       case messageType.bitmap:
@@ -120,7 +131,9 @@ export class Mirror {
   }
 
   sessionEnded(): void {
+    this.#verify?.stop();
     this.resync.stop();
+    this.comparisons.sessionEnded();
     this.stream.queue.sessionEnded();
     this.#asked = 0;
     // Carried out, as far as it will be; one that has not got so far is tried again.
@@ -154,6 +167,24 @@ export class Mirror {
     this.consider();
   }
 
+  /** Starts to compare everything, unless that is under way. Resolves to why it cannot be. */
+  verify(): Refused | null {
+    if (this.#verify !== null) return null;
+    const { phase } = this.state;
+    if (phase !== 'in-sync') {
+      const code =
+        phase === 'paused' ? 'target-paused' : this.state.isLive ? 'target-resyncing' : 'target-out-of-sync';
+      return new Refused(code, `${this.peer.node} is ${phase}: only a copy in sync is compared`);
+    }
+    const throttle = new Throttle(this.#reign.clock, this.#reign.settings);
+    const verify = new Verify(this.#reign, this.peer, this.state, this.comparisons, throttle, () => {
+      this.#verify = null;
+    });
+    this.#verify = verify;
+    verify.pump();
+    return null;
+  }
+
   /** The target records that it is paused, and so out of sync; then the session ends, and it comes back as paused. */
   pause(reason: string, done: Done): void {
     this.#pausing.push(done);
@@ -163,7 +194,9 @@ export class Mirror {
 
   /** The reign is over. */
   close(): void {
+    this.#verify?.stop();
     this.resync.stop();
+    this.comparisons.sessionEnded();
     this.state.required = false;
     this.state.enter('absent');
     this.stream.queue.sessionEnded();
@@ -174,6 +207,7 @@ export class Mirror {
   tick(isAlone: boolean): void {
     this.stream.tick();
     this.resync.tick();
+    this.#verify?.tick();
     const { clock, settings } = this.#reign;
     const nowMs = clock.nowMs();
     const { writeTimeoutMs } = settings();

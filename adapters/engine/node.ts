@@ -229,6 +229,7 @@ export class Node {
         return this.#source?.received(peer.node, message) ?? true;
       case messageType.ack:
       case messageType.flushed:
+      case messageType.compared:
       case messageType.recorded:
       case messageType.refused:
       case messageType['generation-stored']:

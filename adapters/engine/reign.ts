@@ -49,6 +49,8 @@ export class MirrorState {
   refusal: OrderRefusal | null = null;
   /** Per volume, the regions that the peer does not have, while a resync runs. */
   behind: readonly Bitmap[] = [];
+  /** Per volume, regions that a verify has found to differ, until a resync begins to copy them; empty: none. */
+  differing: readonly Bitmap[] = [];
   #phase: MirrorPhase = 'absent';
   #sinceMs: number;
   readonly #clock: Clock;

@@ -3,6 +3,7 @@ import { regionSize } from '../../domain/vocabulary.ts';
 import type { Bitmap } from '../block/bitmap.ts';
 import type { Timer } from './clock.ts';
 import type { LockedRange } from './range-lock.ts';
+import { hasBit } from './region-digests.ts';
 import type { Replica } from './replica.ts';
 import type { Throttle } from './throttle.ts';
 import type { Volume } from './volume.ts';
@@ -33,6 +34,13 @@ export interface CopyTarget {
   readonly copyBytes: number;
   /** `bytes` null: all zeros. It stays untouched until acknowledged. */
   sendCopy(volume: Volume, offset: number, byteCount: number, bytes: Uint8Array | null): void;
+  /** Bits of the regions in which the target's bytes differ from these; null: all are to be copied. */
+  differing(
+    volume: Volume,
+    offset: number,
+    bytes: Uint8Array,
+    done: (differing: Uint8Array | null) => void,
+  ): void;
   /** Nothing is behind, and all copies are sent. */
   copied(): void;
 }
@@ -155,17 +163,41 @@ export class Resync {
     const bytes = Buffer.allocUnsafe(copy.end - copy.offset);
     copy.volume.device.read(bytes, copy.offset, (error) => {
       if (error !== null) this.#replica.diskFailed(copy.volume, 'resync', error);
-      else if (!this.#isOver) this.#send(copy, bytes);
-      this.#release(copy);
+      if (error !== null || this.#isOver) {
+        this.#release(copy);
+        return;
+      }
+      this.#target.differing(copy.volume, copy.offset, bytes, (differing) => {
+        if (!this.#isOver) this.#sendDiffering(copy, bytes, differing);
+        this.#release(copy);
+      });
     });
   }
 
-  #send(copy: Copy, bytes: Buffer): void {
-    const { volume, offset, end } = copy;
+  /** What is equal already is not behind any more; it counts as written, so that the clearing sees to its bits. */
+  #sendDiffering(copy: Copy, bytes: Buffer, differing: Uint8Array | null): void {
+    if (differing === null) {
+      this.#send(copy, 0, bytes);
+      return;
+    }
+    const { volume, offset } = copy;
+    for (let at = 0; at < bytes.length; at += regionSize) {
+      const region = (offset + at) / regionSize;
+      if (hasBit(differing, at / regionSize)) {
+        this.#send(copy, at, bytes.subarray(at, at + regionSize));
+      } else {
+        this.#behind[volume.index]?.delete(region, region);
+        this.#path.touched[volume.index]?.add(region, region);
+      }
+    }
+  }
+
+  #send({ volume, offset }: Copy, at: number, bytes: Buffer): void {
     const isZero = bytes.equals(zeros.subarray(0, bytes.length));
-    this.#behind[volume.index]?.delete(offset / regionSize, Math.ceil(end / regionSize) - 1);
+    const first = (offset + at) / regionSize;
+    this.#behind[volume.index]?.delete(first, first + Math.ceil(bytes.length / regionSize) - 1);
     this.#bytesCopied += bytes.length;
-    this.#target.sendCopy(volume, offset, bytes.length, isZero ? null : bytes);
+    this.#target.sendCopy(volume, offset + at, bytes.length, isZero ? null : bytes);
   }
 
   #release(copy: Copy): void {

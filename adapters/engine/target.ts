@@ -19,6 +19,7 @@ import {
 } from '../link/protocol.ts';
 import { type Applied, ApplyQueue } from './apply-queue.ts';
 import { aboutReceiver, sendBitmaps } from './bitmaps.ts';
+import { compareHere } from './comparisons.ts';
 import type { OrderRefusal } from './control-protocol.ts';
 import { readJson, send, sendJson } from './messages.ts';
 import type { Peer } from './peer.ts';
@@ -136,6 +137,9 @@ export class Target implements Applied {
       case messageType['resync-finish']:
         if (!this.#finish(following, message, next)) peer.link.drop();
         return;
+      case messageType.compare:
+        if (!this.#compare(following, message, next)) peer.link.drop();
+        return;
       default:
         peer.link.drop();
     }
@@ -198,6 +202,20 @@ export class Target implements Applied {
       },
     );
     return true;
+  }
+
+  #compare(following: Following, message: IncomingMessage, next: () => void): boolean {
+    const { number, volume } = message;
+    const { peer, epoch } = following;
+    return compareHere(this.#replica, message, (error, differing) => {
+      if (this.#following !== following) return;
+      // A disk that cannot be read, or a log that cannot be written: no answer is given on its strength (FAULTS 31).
+      if (error !== null) peer.link.drop();
+      else {
+        send(peer.link, 'compared', epoch, { volume, number, payload: differing });
+        next();
+      }
+    });
   }
 
   #finish(following: Following, message: IncomingMessage, next: () => void): boolean {

@@ -10,10 +10,14 @@
  * | flush               | source → target | flushed           | volume; number = of the flush                        |
  * | clear               | source → target | nothing           | volume; json {peers, ranges}                         |
  * | generation          | source → target | generation-stored | json {generation, away}                              |
+ * | compare             | source → target | compared          | volume; number = of the question; offset; byteCount; |
+ * |                     |                 |                   | flags mark; payload = a digest per region            |
  * | resync-finish       | source → target | resync-finished   | number = attempt; json                               |
  * | state               | either, first   | state             | json; again whenever it changes                      |
  * | ack                 | target → source |                   | number = written through; offset = received through  |
  * | flushed             | target → source |                   | number = of the flush                                |
+ * | compared            | target → source |                   | number = of the question; payload = bits of the      |
+ * |                     |                 |                   | regions that differ, low bit first                   |
  * | generation-stored   | target → source |                   | json {generation}                                    |
  * | resync-start        | source → target | bitmap, recorded  | number = attempt; json                               |
  * | bitmap              | either          | nothing           | volume; number = attempt; offset = first region;     |
@@ -49,6 +53,7 @@ export const messageType = {
   clear: 20,
   generation: 21,
   'resync-finish': 22,
+  compare: 23,
   state: 128,
   ack: 129,
   flushed: 130,
@@ -65,6 +70,7 @@ export const messageType = {
   'promise-request': 141,
   promise: 142,
   refused: 143,
+  compared: 144,
 } as const;
 export type MessageName = keyof typeof messageType;
 
@@ -73,6 +79,9 @@ export type MessageName = keyof typeof messageType;
  * application. `deflated`: the payload is compressed (compression-codec.ts).
  */
 export const writeFlag = { fua: 1, resync: 2, deflated: 4 } as const;
+
+/** Of compare. `mark`: what differs is marked in the target's logs before it answers. */
+export const compareFlag = { mark: 1 } as const;
 
 const Count = z.int().min(0);
 const Known = Generation.nullable();

@@ -50,6 +50,7 @@ export function inSyncAgain(
 }
 
 export function interrupt(mirror: MirrorState): void {
+  mirror.verify = null;
   if (!mirror.resync) return;
   mirror.lastResync = { kind: mirror.resync.kind, bytes: mirror.resync.bytes, result: 'interrupted' };
   mirror.resync = null;

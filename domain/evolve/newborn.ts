@@ -117,6 +117,8 @@ export function mirrorOf(source: NodeName, target: NodeName, because: string): M
     fullResyncOrdered: null,
     unrelated: false,
     lastResync: null,
+    verify: null,
+    differing: 0,
     because,
   };
 }

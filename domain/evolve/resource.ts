@@ -105,6 +105,7 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
   }),
   'mirror.lost-sync': onMirror((mirror, event, resource) => {
     if (mirror.status === 'fully-operational') mirror.status = 'out-of-sync';
+    mirror.verify = null;
     const replica = resource.replicas[mirror.target];
     if (replica?.data === 'up-to-date') setData(resource, mirror.target, 'outdated', event);
     if (replica && event.data.known) replica.knowsOutOfSync = true;
@@ -162,9 +163,23 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
     mirror.connected = true;
     mirror.resync = null;
     mirror.lastResync = { kind: event.data.kind, bytes: event.data.bytes, result: 'completed' };
+    mirror.differing = 0;
     inSyncAgain(resource, mirror, event);
     const replica = resource.replicas[mirror.target];
     if (replica) replica.generation = event.data.generation;
+  }),
+  'verify.started': onMirror((mirror, { id }) => {
+    mirror.verify ??= { started: id, percent: 0 };
+  }),
+  'verify.progressed': onMirror((mirror, { data }) => {
+    if (mirror.verify) mirror.verify.percent = data.percent;
+  }),
+  'verify.interrupted': onMirror((mirror) => {
+    mirror.verify = null;
+  }),
+  'verify.completed': onMirror((mirror, { data }) => {
+    mirror.verify = null;
+    mirror.differing = data.differing;
   }),
   'switchover.started': (resource, { id, data, command }) => {
     if (resource.phase !== 'in-service' || resource.reigns[0]?.node !== data.from) return;

@@ -28,6 +28,14 @@ export const resume: Outcome<'resume'> = ({ resource, command }) => [
   completed(command, resource),
 ];
 
+/** One that is under way goes on. */
+export const verify: Outcome<'verify'> = ({ resource, command }) => [
+  ...chosen(resource, command.targets).map(({ source, target }) =>
+    event('verify.started', resource.tag, { source, target }),
+  ),
+  completed(command, resource),
+];
+
 /** As the guide's `mirror_action fullresync`: resumes, and takes everything. */
 export const fullResync: Outcome<'full-resync'> = ({ resource, command }) => [
   ...chosen(resource, command.targets).flatMap(({ source, target, paused }) => [

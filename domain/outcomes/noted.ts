@@ -58,6 +58,14 @@ export const noted: Noted = {
       bytes: c.bytes,
       generation: c.generation,
     }),
+  'verify-progressed': (c) =>
+    note('verify.progressed', c, { source: c.source, target: c.target, percent: c.percent }),
+  'verify-interrupted': (c) =>
+    note('verify.interrupted', c, { source: c.source, target: c.target, why: c.why }),
+  'verify-completed': (c) => {
+    const { source, target, bytes, differing, ranges } = c;
+    return note('verify.completed', c, { source, target, bytes, differing, ranges });
+  },
   'split-brain-seen': (c) => note('split-brain.detected', c, { reigns: c.reigns }),
   'auto-pause': (c) =>
     note('mirror.paused', c, {

@@ -22,7 +22,11 @@ export function targetsOf(resource: ResourceState, targets: readonly NodeName[] 
   return targets && targets.length > 0 ? mirrors.filter(({ target }) => targets.includes(target)) : mirrors;
 }
 
-export type OnTargets = CommandOf<'pause'> | CommandOf<'resume'> | CommandOf<'full-resync'>;
+export type OnTargets =
+  | CommandOf<'pause'>
+  | CommandOf<'resume'>
+  | CommandOf<'full-resync'>
+  | CommandOf<'verify'>;
 
 export const knownTargets: Rule<OnTargets> = ({ resource, command }) => {
   const unknown = (command.targets ?? []).find((target) => !resource.mirrors[target]);
@@ -53,6 +57,27 @@ export const notPaused: Rule<CommandOf<'resume'>> = ({ resource, command }) => {
     ? refuse('not-paused', `${running.target} is ${running.status}`, { because: [running.because] })
     : undefined;
 };
+
+/** Only a copy that counts as equal is compared: what a resync is about to bring differs anyway. */
+export const comparable: Rule<CommandOf<'verify'>> = ({ resource, command }) => {
+  for (const { target, status, connected, because } of targetsOf(resource, command.targets)) {
+    const why = status === 'fully-operational' ? undefined : incomparable[status];
+    const code = why ?? (connected ? undefined : 'target-unreachable');
+    if (code === undefined) continue;
+    return refuse(code, `the mirror to ${target} is ${why === undefined ? 'not connected' : status}`, {
+      because: [because],
+      allowed: [`wait ${resource.tag} --for in-sync --target ${target}`],
+    });
+  }
+  return undefined;
+};
+
+const incomparable = {
+  paused: 'target-paused',
+  resyncing: 'target-resyncing',
+  'out-of-sync': 'target-out-of-sync',
+  'split-brain': 'split-brain',
+} as const;
 
 export const mirrorOfPair: Rule<CommandOf<'auto-pause'> | CommandOf<'auto-resume'>> = ({
   resource,

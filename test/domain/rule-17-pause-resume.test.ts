@@ -84,6 +84,41 @@ describe('rule 17: pause, resume, full-resync', () => {
   });
 });
 
+describe('verify (REQUIREMENTS 2.9)', () => {
+  const pair = { source: eve, target: adam };
+
+  it('is begun for the targets in sync that are named, and ends by what the engine says', () => {
+    const world = given(...mirrored(adam, sophocles));
+    expect(world.when(command('verify', {})).types()).toEqual([
+      'verify.started',
+      'verify.started',
+      'command.completed',
+    ]);
+    expect(world.when(command('verify', { targets: [adam] })).events()[0]?.data).toEqual(pair);
+    const verifying = (...more: Parameters<typeof fold>[0]) => {
+      const { state } = given(...mirrored(), past('verify.started', pair), ...more);
+      return standing(state, state.resources[tag], eve).some((intent) => intent.do === 'verify');
+    };
+    expect(verifying()).toBe(true);
+    expect(verifying(past('verify.interrupted', { ...pair, why: 'at 3%' }))).toBe(false);
+    expect(verifying(past('verify.completed', { ...pair, bytes: 1, differing: 0, ranges: [] }))).toBe(false);
+    expect(verifying(past('mirror.disconnected', { ...pair, why: 'silence', away: false }))).toBe(false);
+  });
+
+  it('is refused while the target is paused, out of sync or away', () => {
+    const refusal = (...events: Parameters<typeof fold>[0]) =>
+      given(...mirrored(), ...events)
+        .when(command('verify', {}))
+        .refusal();
+    const lostSync = { ...pair, generation: null, why: 'lost', known: true };
+    expect(refusal(paused)).toBe('target-paused');
+    expect(refusal(past('mirror.lost-sync', lostSync))).toBe('target-out-of-sync');
+    expect(refusal(past('mirror.disconnected', { ...pair, why: 'silence', away: false }))).toBe(
+      'target-unreachable',
+    );
+  });
+});
+
 describe('rule 17: settings', () => {
   it('take effect at once, for the resource, a node or a pair', () => {
     const world = given(...mirrored());

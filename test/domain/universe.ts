@@ -111,6 +111,7 @@ function bodiesOf(resource: ResourceState | undefined, nodes: readonly NodeName[
     pause: [{}],
     resume: [{}],
     'full-resync': [{}],
+    verify: [{}],
     settings: [
       { tag: undefined, key: 'compress', value: 1 },
       { key: 'confirm-failover', value: 0 },

@@ -51,6 +51,10 @@ export class NodeUnderTest {
     return this.#agent.pid;
   }
 
+  get socket(): string {
+    return join(this.dir, 'agent.sock');
+  }
+
   get enginePids(): number[] {
     return processesBelow(join(this.dir, 'e'));
   }
@@ -124,7 +128,7 @@ export class NodeUnderTest {
   }
 
   ask(command: string, body: object, boundMs: number): Promise<Reply> {
-    return askAgent(join(this.dir, 'agent.sock'), command, body, boundMs);
+    return askAgent(this.socket, command, body, boundMs);
   }
 
   /** The last lines that the agent logged. */

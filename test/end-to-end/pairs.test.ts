@@ -1,5 +1,8 @@
+import { spawnSync } from 'node:child_process';
+import { open } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { Cluster, Loopback, megabyte, mirrorTo } from './cluster.ts';
+import { mirrorkeeper } from './node-under-test.ts';
 import { Workload } from './workload.ts';
 
 const byteSize = 8 * megabyte;
@@ -40,6 +43,34 @@ describe('mirrors of one resource, each with what belongs to its pair of nodes',
     await cluster.untilInSync('adam', 't1', 'adam', ['eve', 'sophocles']);
     expect(one.verify(await cluster.sameImages('t1'))).toEqual([]);
     expect(other.verify(await cluster.sameImages('t2', ['adam', 'sophocles']))).toEqual([]);
+    await cluster.verifyJournals();
+  });
+
+  it('verify finds what a bad disk has changed, while in use; pause and resume repair it (REQUIREMENTS 2.9)', async () => {
+    const cluster = await Cluster.start(['eve', 'adam'], new Loopback());
+    await cluster.mirror('t1', { source: 'eve', targets: { adam: 'sync' }, byteSize });
+    const workload = new Workload(byteSize);
+    const device = await cluster.openDevice('eve', 't1');
+    await workload.writeRange(device, 0, 199);
+    await cluster.untilClean('t1');
+    const image = await open(cluster.node('adam').image('t1'), 'r+');
+    await image.write('rot', 5 * 65_536 + 77);
+    await image.close();
+    const writing = workload.run(device);
+    const wait = spawnSync(
+      process.execPath,
+      [mirrorkeeper, 'verify', 't1', '--wait', '--timeout', '30', '--socket', cluster.node('adam').socket],
+      { encoding: 'utf8' },
+    );
+    await writing.end();
+    expect({ status: wait.status, stdout: wait.stdout, stderr: wait.stderr }).toMatchObject({
+      status: 5,
+      stdout: expect.stringContaining('adam differs from eve in 1 regions of 64 KiB (data 5–5)'),
+    });
+    await cluster.order('eve', 'pause', { tag: 't1' });
+    await cluster.order('eve', 'resume', { tag: 't1' });
+    await cluster.untilInSync('eve', 't1', 'eve', ['adam']);
+    expect(workload.verify(await cluster.sameImages('t1'))).toEqual([]);
     await cluster.verifyJournals();
   });
 

@@ -213,6 +213,23 @@ describe('alarms', () => {
       (h) => h.add('eve', 'mirror.congested', tag, { ...pair('adam'), congested: false }),
     ],
     [
+      `verify-differences.${tag}.adam`,
+      (h) =>
+        h.add('eve', 'verify.completed', tag, {
+          ...pair('adam'),
+          bytes: 65_536,
+          differing: 1,
+          ranges: [{ volume: 'data', first: 7, last: 7 }],
+        }),
+      (h) =>
+        h.add('eve', 'resync.completed', tag, {
+          ...pair('adam'),
+          kind: 'partial',
+          bytes: 65_536,
+          generation: null,
+        }),
+    ],
+    [
       `link-corruption.${tag}.adam`,
       (h) => h.add('adam', 'link.corruption-detected', tag, { node: 'adam', peer: 'eve', count: 2 }),
       (h) => h.add('eve', 'mirror.connected', tag, { ...pair('adam'), inSync: true }),

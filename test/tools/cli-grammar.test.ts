@@ -146,6 +146,7 @@ describe('the grammar of REQUIREMENTS 5', () => {
       pause: 'pause t',
       resume: 'resume t',
       'full-resync': 'full-resync t',
+      verify: 'verify t adam',
       settings: 'settings --tag t priority 3',
       'bitmap-mark-clean': 'bitmap mark-clean t eve',
       'bitmap-mark-dirty': 'bitmap mark-dirty t eve',

@@ -7,6 +7,7 @@ import { type IssueOptions, issue, withIssue } from './issue.ts';
 import { nodes, orAll, parseNode, parseTag } from './names.ts';
 import { ask, asking } from './query.ts';
 import type { Terminal } from './terminal.ts';
+import { verifyCommand } from './verify-command.ts';
 import { waitFor } from './wait-command.ts';
 
 /** Mirrors to targets: pause, resume, full-resync (rule 17), and the bitmaps (REQUIREMENTS 2.6). */
@@ -17,6 +18,7 @@ export const mirrorCommands = (terminal: Terminal): Command[] => [
   ),
   resyncing(terminal, 'resume', 'mirror to them again: a partial resync'),
   resyncing(terminal, 'full-resync', 'copy everything to targets anew'),
+  verifyCommand(terminal, onTargets('verify', 'compare targets with the source by checksums, while in use')),
   bitmapCommand(terminal),
 ];
 
