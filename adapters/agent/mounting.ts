@@ -44,23 +44,36 @@ export class Mounting {
     return true;
   }
 
-  /** Rejects where `orderly` and something is in use. An alarm tells it, unless the caller has its own way to. */
-  async unmount(tag: Tag, orderly: boolean, isTold = true): Promise<void> {
-    if (isTold && this.#waits(tag)) throw new DeviceInUse('it is tried again in a moment');
-    const { fileSystems } = this.#context;
-    const unmount = () => fileSystems.unmount(tag, orderly);
-    const there = isTold ? await this.#tried(tag, 'unmount', unmount) : await unmount();
-    if (there || this.#replica(tag)?.mounted)
-      await this.#submit(tag, 'file-system-unmounted', { forced: !orderly });
+  /** Rejects where `orderly` and something is in use; an alarm tells it. */
+  async unmount(tag: Tag, orderly: boolean): Promise<void> {
+    if (this.#waits(tag)) throw new DeviceInUse('it is tried again in a moment');
+    const there = await this.#tried(tag, 'unmount', () => this.#context.fileSystems.unmount(tag, orderly));
+    await this.#unmounted(tag, there, !orderly);
   }
 
-  /** What cannot be unmounted in order goes all the same: the device goes. */
-  async giveUp(tag: Tag): Promise<void> {
+  /** Rule 6: what cannot be unmounted stops the switchover at step 2; the source stays. */
+  async makeWay(tag: Tag): Promise<void> {
     try {
-      await this.unmount(tag, true, false);
-    } catch {
-      await this.unmount(tag, false, false);
+      await this.#unmounted(tag, await this.#context.fileSystems.unmount(tag, true), false);
+    } catch (error) {
+      const why = error instanceof DeviceInUse ? `device-in-use: ${error.message}` : String(error);
+      await this.#submit(tag, 'switchover-stopped', { step: 2, why });
+      throw error;
     }
+  }
+
+  /** The device goes, whatever is mounted: in order where that can be, unless nothing more is acknowledged (`atOnce`). */
+  async giveUp(tag: Tag, atOnce: boolean): Promise<void> {
+    const { fileSystems } = this.#context;
+    if (this.#replica(tag)?.mount === null) return;
+    const inOrder = atOnce ? null : await fileSystems.unmount(tag, true).catch(() => null);
+    await this.#unmounted(tag, inOrder ?? (await fileSystems.unmount(tag, false)), inOrder === null);
+  }
+
+  async #unmounted(tag: Tag, wasThere: boolean, forced: boolean): Promise<void> {
+    const replica = this.#replica(tag);
+    if (replica && (wasThere || replica.mounted))
+      await this.#submit(tag, 'file-system-unmounted', { forced });
   }
 
   #waits(tag: Tag): boolean {

@@ -6,7 +6,7 @@ import { type AgentContext, isDurable } from './context.ts';
 import { Continuity } from './continuity.ts';
 import { Restarts } from './local-recovery.ts';
 import { Mounting } from './mounting.ts';
-import { DeviceInUse, OrderRefused } from './ports.ts';
+import { OrderRefused } from './ports.ts';
 import { collectPromisesForTakeover } from './promises.ts';
 
 const recoveryTriesMax = 3;
@@ -241,7 +241,7 @@ export class Reconciler {
         await this.#context.submit('settle-command', { tag, settles: intent.command }, 'policy');
         return false;
       case 'close':
-        await this.#mounting.giveUp(tag);
+        await this.#mounting.giveUp(tag, false);
         await engines.order(tag, { order: 'stop' }).catch(() => undefined);
         await engines.remove(tag);
         this.#done.delete(tag);
@@ -372,19 +372,9 @@ export class Reconciler {
     // A reign that its own word has not ended goes on, with what is mounted, until that is settled.
     if (!orderly && serving && !this.#isEnded(tag, status.replica?.epoch ?? 0)) return false;
     const { switchover } = this.#context.state().resources[tag] ?? {};
-    if (switchover?.from !== this.#context.options.node) {
-      await this.#mounting.unmount(tag, orderly && serving);
-      return true;
-    }
-    try {
-      await this.#mounting.unmount(tag, orderly && serving, false);
-      return true;
-    } catch (error) {
-      // Rule 6: what cannot be unmounted stops the switchover at step 2; the source stays.
-      const why = error instanceof DeviceInUse ? `device-in-use: ${error.message}` : String(error);
-      await this.#context.submit('switchover-stopped', { tag, step: 2, why }, 'engine');
-      throw error;
-    }
+    if (switchover?.from === this.#context.options.node) await this.#mounting.makeWay(tag);
+    else await this.#mounting.unmount(tag, orderly && serving);
+    return true;
   }
 
   async #follow(tag: Tag, epoch: number): Promise<boolean> {
@@ -422,10 +412,7 @@ export class Reconciler {
 
   /** `abandon`: another node serves too, and answers no write of this one. */
   async #leave(tag: Tag, abandon: boolean): Promise<void> {
-    const isMounted =
-      this.#context.state().resources[tag]?.replicas[this.#context.options.node]?.mounted != null;
-    if (isMounted && abandon) await this.#mounting.unmount(tag, false, false);
-    else if (isMounted) await this.#mounting.giveUp(tag);
+    await this.#mounting.giveUp(tag, abandon);
     await this.#context.engines.order(tag, { order: 'leave-service', abandon });
   }
 

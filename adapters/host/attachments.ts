@@ -12,6 +12,7 @@ import { isWithin, type Loop, parseLoops, parseMountInfo } from './mount-table.t
  *
  *     DIR/m/<8 hex of the tag's hash>/<epoch>.<pid of the engine>/<volume>/device     the file of nbdfuse
  *     DIR/m/<8 hex>/<epoch>.<pid of the engine>/<volume>.pid                         its process
+ *     DIR/m/<8 hex>.log                                                              what nbdfuse has to say
  *
  * The folder names the reign: what is attached for another one is stale. `nbdfuse` never reconnects, and the export's
  * name holds the epoch, so that nothing stale is ever written (FAULTS 34); still it goes before the replica becomes a
@@ -77,7 +78,7 @@ export class Attachments {
     if (known?.runs && known.device !== null) return known.device;
     if (known !== undefined) await this.detach(known, false);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const log = join(this.#folder(reign.tag), 'nbdfuse.log');
+    const log = `${this.#folder(reign.tag)}.log`;
     const file = join(folder, 'device');
     const pid = await this.#machine.start('nbdfuse', [file, uri], log);
     writeFileSync(`${folder}.pid`, `${pid}\n`, { mode: 0o600 });

@@ -63,6 +63,15 @@ export class NodeUnderTest {
     return join(this.#options.folder, volume === 'data' ? `${tag}.img` : `${tag}-${volume}.img`);
   }
 
+  /** Processes that keep the devices of this node attached (nbdfuse). */
+  get attachingPids(): number[] {
+    return processesBelow(join(this.dir, 'm'));
+  }
+
+  mountPoint(tag: string): string {
+    return join(this.#options.folder, `${tag}.mnt`);
+  }
+
   /** Starts the agent; resolves when it says that it is ready. */
   async start(): Promise<void> {
     const { name, cluster, folder, nats, keyFile, host, heartbeatMs, within, http } = this.#options;
@@ -114,9 +123,10 @@ export class NodeUnderTest {
     return killAll(this.enginePids);
   }
 
-  /** Agent and engines at once, as a power failure ends them (the page cache stays). */
+  /** Agent, engines and what is attached, at once, as a power failure ends them (the page cache stays). */
   killAll(): Promise<void> {
-    return killAll([...(this.#agent === null ? [] : [this.agentPid]), ...this.enginePids]);
+    const agent = this.#agent === null ? [] : [this.agentPid];
+    return killAll([...agent, ...this.enginePids, ...this.attachingPids]);
   }
 
   freeze(pids: readonly number[] = [this.agentPid, ...this.enginePids]): void {

@@ -12,6 +12,7 @@ const tools: ReadonlyArray<readonly [program: string, debianPackage: string]> = 
   ['qemu-io', 'qemu-utils'],
   ['fio', 'fio'],
   ['mkfs.ext4', 'e2fsprogs'],
+  ['mkfs.xfs', 'xfsprogs'],
   ['losetup', 'mount'],
   ['fusermount3', 'fuse3'],
   ['ip', 'iproute2'],
