@@ -1,12 +1,14 @@
 import { z } from 'zod';
-import { EventEnvelope, RedactedEnvelope } from '../domain/envelope.ts';
+import { EventEnvelope, parseEnvelopeType, RedactedEnvelope } from '../domain/envelope.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { SignedHeadSchema } from './head-file.ts';
 import type { Journal, SignedHead } from './journal.ts';
+import { textOf } from './record.ts';
 
 /**
  * An export is NDJSON, a CloudEvent per line: first the signed heads (so that a file that was cut off shows),
- * then every event, log after log. Redacted, the events come without `data` and `salt`.
+ * then every event, log after log. Redacted, the events come without `data` and `salt`; but what they say of the nodes'
+ * public keys stays: a head is worth nothing without them.
  */
 const headType = 'mirrorkeeper.journal.head.v1';
 
@@ -26,7 +28,7 @@ export async function* exportLines(journal: Journal, isRedacted: boolean): Async
   const heads = journal.signedHeads().filter(({ sequence }) => sequence > 0);
   yield heads.map((head) => `${canonicalJson(headLine(head))}\n`).join('');
   for await (const events of journal.replay())
-    yield events.map((event) => `${JSON.stringify(isRedacted ? redacted(event) : event)}\n`).join('');
+    yield events.map((event) => `${textOf(isRedacted ? redacted(event) : event)}\n`).join('');
 }
 
 const headLine = (head: SignedHead) => ({
@@ -38,9 +40,13 @@ const headLine = (head: SignedHead) => ({
   data: head,
 });
 
-function redacted({ data: _, salt: __, ...rest }: EventEnvelope): RedactedEnvelope {
-  return rest;
+function redacted(event: EventEnvelope): EventEnvelope | RedactedEnvelope {
+  const { data: _, salt: __, ...rest } = event;
+  return isAboutKeys(event) ? event : rest;
 }
+
+const isAboutKeys = ({ type }: EventEnvelope) =>
+  ['node.key-added', 'node.key-revoked'].includes(parseEnvelopeType(type)?.event ?? '');
 
 /** Undefined when the line is none of an export. */
 export function parseExportLine(line: string): ExportLine | undefined {

@@ -77,13 +77,25 @@ export function stamp(draft: EventDraft, place: Place): StampedEvent {
 }
 
 /** The record of an event that another node wrote. */
-export function encode(event: EventEnvelope): string {
-  const { data, salt, hash, ...attributes } = event;
-  return sealed(canonicalJson(attributes), hash, salt, canonicalJson(data));
+export const encode = (event: EventEnvelope): string => seal(textOf(event));
+
+/**
+ * An event as one line: the attributes in canonical order, then its hash, its salt and its canonical data, so that
+ * both hashes can be taken over pieces of this text as it stands (docs/AUDIT.md). Redacted, it ends with its hash.
+ */
+export function textOf(event: EventEnvelope | RedactedEnvelope): string {
+  const { data, salt, hash, ...attributes } = event as EventEnvelope;
+  const text = canonicalJson(attributes);
+  return data === undefined
+    ? `${text.slice(0, -1)},"hash":"${hash}"}`
+    : line(text, hash, salt, canonicalJson(data));
 }
 
+const line = (attributes: string, hash: string, salt: string, data: string): string =>
+  `${attributes.slice(0, -1)},"hash":"${hash}","salt":"${salt}","data":${data}}`;
+
 const sealed = (attributes: string, hash: string, salt: string, data: string): string =>
-  seal(`${attributes.slice(0, -1)},"hash":"${hash}","salt":"${salt}","data":${data}}`);
+  seal(line(attributes, hash, salt, data));
 
 /** Undefined when the checksum is wrong. The hashes are checked by `hashFault`. */
 export function decode(record: string): EventEnvelope | undefined {

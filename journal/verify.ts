@@ -46,13 +46,25 @@ interface Claim {
   readonly hash: string;
 }
 
+export interface VerifyOptions {
+  /** By node: its public keys as its operators told them, beside what the logs say of themselves. */
+  readonly trusted?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
+  /** Of an export: nobody vouches for a log whose node signed no head. */
+  readonly needsHeads?: boolean;
+}
+
 export class Verifier {
+  readonly #options: VerifyOptions;
   readonly #logs = new Map<string, LogRecord>();
   readonly #keys = new Map<string, Set<string>>();
   readonly #heads: SignedHead[] = [];
   readonly #claims: Claim[] = [];
   readonly #findings: Finding[] = [];
   #eventCount = 0;
+
+  constructor(options: VerifyOptions = {}) {
+    this.#options = options;
+  }
 
   take(event: EventEnvelope | RedactedEnvelope): void {
     this.#eventCount += 1;
@@ -84,6 +96,7 @@ export class Verifier {
   finish(): Verification {
     for (const log of this.#logs.values()) this.#findMissing(log);
     for (const head of this.#heads) this.#checkHead(head);
+    if (this.#options.needsHeads) this.#findUnsigned();
     for (const claim of this.#claims) this.#checkClaim(claim, `${claim.by} has seen`);
     const logs = [...this.#logs.values()].map(({ node, incarnation, last }) => ({
       node,
@@ -113,9 +126,24 @@ export class Verifier {
     }
   }
 
+  #findUnsigned(): void {
+    const signed = new Set(this.#heads.map(({ node }) => node));
+    for (const node of new Set([...this.#logs.values()].map((log) => log.node)))
+      if (!signed.has(node))
+        this.#find('head-missing', `there is no head that ${node} signed: nobody vouches for its log`);
+  }
+
   /** A revoked key still vouches for what it signed before. */
   #checkHead(head: SignedHead): void {
     const keys = this.#keys.get(head.node);
+    const trusted = this.#options.trusted;
+    if (trusted !== undefined && !trusted.get(head.node)?.has(head.key)) {
+      this.#find(
+        'bad-signature',
+        `the head of ${head.node} was signed with a key that is not trusted: ${head.key}`,
+      );
+      return;
+    }
     if (!isSignatureGood(head) || (keys !== undefined && !keys.has(head.key))) {
       this.#find('bad-signature', `the head of ${head.node} was not signed by a key of ${head.node}`);
       return;

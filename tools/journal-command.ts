@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { type EventEnvelope, parseEnvelopeType, parseEventId } from '../domain/envelope.ts';
 import { Tag } from '../domain/vocabulary.ts';
@@ -7,7 +8,7 @@ import { type Damage, type Journal, JournalError, type LogHead } from '../journa
 import type { LevelJournal } from '../journal/level-journal.ts';
 import { type Verification, Verifier } from '../journal/verify.ts';
 import { verifyDecisions } from '../journal/verify-decisions.ts';
-import { importLogs } from './journal-import.ts';
+import { importLogs, verifyExport } from './journal-import.ts';
 import { throwDamage, withJournal } from './offline-journal.ts';
 import { Exit, exitCodes, type Output, shortened } from './program.ts';
 
@@ -34,20 +35,29 @@ export function journalCommand(output: Output): Command {
   subcommand('import', 'takes in the logs of an export, when all of it verifies')
     .argument('<file>')
     .action((file: string, { data }: { data: string }) => importLogs(file, data, output));
-  subcommand(
-    'verify',
-    'verifies checksums, hashes, chains, signatures and what nodes have seen of each other',
-  )
+  journal
+    .command('verify')
+    .description('verifies checksums, hashes, chains, signatures and what nodes have seen of each other')
+    .argument('[file]', 'an export, redacted or not, instead of a data directory')
+    .option('--data <dir>', "the agent's data directory")
+    .option(
+      '--keys <file>',
+      'lines "NODE PUBLICKEY" that heads must be signed with, as the operators told them',
+    )
     .option('--decisions', 'also that every recorded decision follows from its recorded facts')
     .option('--json', 'as JSON')
-    .action((options: VerifyOptions) =>
-      withJournal(options.data, (opened) => verify(opened, options, output)),
-    );
+    .action((file: string | undefined, options: VerifyOptions) => {
+      if ((file === undefined) === (options.data === undefined))
+        throw new Exit(exitCodes.usage, 'either a file is verified, or --data DIR');
+      if (file !== undefined) return verifyFile(file, options, output);
+      return withJournal(options.data ?? '', (opened) => verify(opened, options, output));
+    });
   return journal;
 }
 
 interface VerifyOptions {
-  readonly data: string;
+  readonly data?: string;
+  readonly keys?: string;
   readonly decisions?: true;
   readonly json?: true;
 }
@@ -151,7 +161,7 @@ async function exportLogs(journal: LevelJournal, isRedacted: boolean, output: Ou
 async function verify(journal: LevelJournal, options: VerifyOptions, output: Output): Promise<void> {
   await journal.verified;
   const damage = journal.damage();
-  const { eventCount, logs, findings } = await verifyReadable(journal, damage);
+  const { eventCount, logs, findings } = await verifyReadable(journal, damage, trustedKeys(options.keys));
   const all = [...damage.map(({ code, message }) => ({ code, message })), ...findings];
   const decisions =
     options.decisions && all.length === 0 ? verifyDecisions(await wholeLogs(journal)) : undefined;
@@ -168,6 +178,40 @@ async function verify(journal: LevelJournal, options: VerifyOptions, output: Out
   throwDamage(all);
 }
 
+async function verifyFile(file: string, options: VerifyOptions, output: Output): Promise<void> {
+  if (options.decisions)
+    throw new Exit(
+      exitCodes.usage,
+      '--decisions goes with --data: import the export into an empty directory',
+    );
+  const { verification, redactedCount } = await verifyExport(file, trustedKeys(options.keys));
+  const { eventCount, logs, findings } = verification;
+  if (options.json)
+    await output.out(
+      `${JSON.stringify({ ok: findings.length === 0, eventCount, redactedCount, logs, findings })}\n`,
+    );
+  else if (findings.length === 0) {
+    const redacted = redactedCount === 0 ? '' : `, ${redactedCount} of them redacted,`;
+    await output.out(`${eventCount} events${redacted} in ${logs.length} logs verify\n`);
+  }
+  throwDamage(findings);
+}
+
+/** Errors: usage. */
+function trustedKeys(file: string | undefined): ReadonlyMap<string, ReadonlySet<string>> | undefined {
+  if (file === undefined) return undefined;
+  if (!existsSync(file)) throw new Exit(exitCodes.usage, `there is no file ${file}`);
+  const keys = new Map<string, Set<string>>();
+  for (const line of readFileSync(file, 'utf8').split('\n')) {
+    if (line.trim() === '') continue;
+    const [, node = '', key = ''] = /^(\S+) ([0-9a-f]{64})$/.exec(line) ?? [];
+    if (node === '')
+      throw new Exit(exitCodes.usage, `a line of ${file} is not NODE PUBLICKEY: ${shortened(line)}`);
+    keys.set(node, (keys.get(node) ?? new Set()).add(key));
+  }
+  return keys;
+}
+
 async function wholeLogs(journal: Journal): Promise<Map<string, EventEnvelope[]>> {
   const logs = new Map<string, EventEnvelope[]>();
   for await (const events of journal.replay())
@@ -180,8 +224,12 @@ async function wholeLogs(journal: Journal): Promise<Map<string, EventEnvelope[]>
 }
 
 /** Logs without damage; what others claim of a damaged one is settled when it is repaired. */
-async function verifyReadable(journal: LevelJournal, damage: readonly Damage[]): Promise<Verification> {
-  const verifier = new Verifier();
+async function verifyReadable(
+  journal: LevelJournal,
+  damage: readonly Damage[],
+  trusted: ReadonlyMap<string, ReadonlySet<string>> | undefined,
+): Promise<Verification> {
+  const verifier = new Verifier({ trusted });
   if (damage.length === 0) for (const head of journal.signedHeads()) verifier.takeHead(head);
   for (const log of journal.logs())
     if (!damage.some(({ node, incarnation }) => node === log.node && incarnation === log.incarnation))

@@ -5,22 +5,17 @@ import { type ExportLine, parseExportLine } from '../journal/export.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { LevelJournal } from '../journal/level-journal.ts';
 import { createForAuditor, openOffline } from '../journal/offline.ts';
-import { Verifier } from '../journal/verify.ts';
+import { type Verification, Verifier, type VerifyOptions } from '../journal/verify.ts';
 import { journalOf, refusing, throwDamage } from './offline-journal.ts';
 import { Exit, exitCodes, type Output, shortened } from './program.ts';
 
 /** `mirrorkeeper journal import FILE`. Errors: usage, refused, damaged; then nothing was taken in. */
 export async function importLogs(file: string, data: string, output: Output): Promise<void> {
-  if (!existsSync(file)) throw new Exit(exitCodes.usage, `there is no file ${file}`);
   // 1. All of it verifies, or nothing is taken in.
-  const verifier = new Verifier();
-  for await (const line of readExport(file)) {
-    if (line.kind === 'redacted')
-      throw new Exit(exitCodes.refused, `${file} is redacted: it can be verified, not imported`);
-    if (line.kind === 'head') verifier.takeHead(line.head);
-    else verifier.take(line.event);
-  }
-  throwDamage(verifier.finish().findings);
+  const { verification, redactedCount } = await verifyExport(file);
+  if (redactedCount > 0)
+    throw new Exit(exitCodes.refused, `${file} is redacted: it can be verified, not imported`);
+  throwDamage(verification.findings);
   // 2. Others' logs by receiving, this node's own by repair.
   const directory = journalOf(data);
   const journal = await refusing(
@@ -33,6 +28,22 @@ export async function importLogs(file: string, data: string, output: Output): Pr
   } finally {
     await journal.close();
   }
+}
+
+/** All of an export, redacted or not. `trusted`: keys that somebody vouches for beside the export itself. */
+export async function verifyExport(
+  file: string,
+  trusted?: VerifyOptions['trusted'],
+): Promise<{ readonly verification: Verification; readonly redactedCount: number }> {
+  if (!existsSync(file)) throw new Exit(exitCodes.usage, `there is no file ${file}`);
+  const verifier = new Verifier({ trusted, needsHeads: true });
+  let redactedCount = 0;
+  for await (const line of readExport(file)) {
+    if (line.kind === 'redacted') redactedCount += 1;
+    if (line.kind === 'head') verifier.takeHead(line.head);
+    else verifier.take(line.event);
+  }
+  return { verification: verifier.finish(), redactedCount };
 }
 
 async function takeIn(journal: LevelJournal, file: string): Promise<number> {

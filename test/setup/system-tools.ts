@@ -17,6 +17,9 @@ const tools: ReadonlyArray<readonly [program: string, debianPackage: string]> = 
   ['fusermount3', 'fuse3'],
   ['ip', 'iproute2'],
   ['systemd-analyze', 'systemd'],
+  ['jq', 'jq'],
+  ['openssl', 'openssl'],
+  ['awk', 'mawk'],
   ['chromium', 'chromium'],
 ];
 

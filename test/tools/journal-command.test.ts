@@ -142,7 +142,14 @@ describe('journal export and import', () => {
 
   it('redacted, it holds no payload, still verifies, and is not imported', async () => {
     const { file, lines } = await someExport('--redact');
-    expect(lines.slice(2).some((line) => line.includes('"data"') || line.includes('salt'))).toBe(false);
+    const withPayload = lines.slice(2).filter((line) => line.includes('"data"') || line.includes('salt'));
+    expect(withPayload).toHaveLength(2);
+    expect(withPayload.every((line) => line.includes('node.key-added'))).toBe(true);
+    expect(await mirrorkeeper('journal', 'verify', file)).toEqual({
+      code: 0,
+      out: '18 events, 16 of them redacted, in 2 logs verify\n',
+      err: '',
+    });
     const { code, err } = await journal(temporaryDirectory(), 'import', file);
     expect([code, err]).toEqual([1, expect.stringContaining('is redacted')]);
   });
