@@ -52,6 +52,7 @@ interface Running {
 }
 
 const folder = '/r';
+const metadataAt = metadataPath(folder);
 const linkPort = 7788;
 const controlMs = [0.05, 0.5] as const;
 
@@ -67,6 +68,8 @@ export class Host {
   #isCreated = false;
   #agentSinceMs = 0;
   #orderNumber = 0;
+  /** Made once: the checkers ask at every step. */
+  readonly #logPaths = new Map<string, string>();
   #record: { readonly version: number; readonly value: ReplicaRecord | null } = { version: -1, value: null };
 
   constructor(node: NodeName, around: HostSurroundings, habits: DiskHabits) {
@@ -95,13 +98,14 @@ export class Host {
 
   /** Null before the log is made. */
   intentLogFile(volume: VolumeName, peer: NodeName): SimulatedFile | null {
-    const path = intentLogPath(folder, volume, peer);
+    const key = `${volume} ${peer}`;
+    const path = this.#logPaths.get(key) ?? intentLogPath(folder, volume, peer);
+    this.#logPaths.set(key, path);
     return this.disk.has(path) ? this.disk.file(path) : null;
   }
 
   metadataFile(): SimulatedFile | null {
-    const path = metadataPath(folder);
-    return this.disk.has(path) ? this.disk.file(path) : null;
+    return this.disk.has(metadataAt) ? this.disk.file(metadataAt) : null;
   }
 
   /** The replica's record as the worst power failure would leave it. */
