@@ -3,34 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { onTestFinished } from 'vitest';
+import { desk, openChromium } from '../setup/chromium.ts';
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** Debian's Chromium with nothing of anybody's in it, and without words to its maker. */
-const settings = {
-  executablePath: '/usr/bin/chromium',
-  headless: true,
-  args: [
-    '--headless=new',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-};
-
-export interface Look {
-  readonly width: number;
-  readonly height: number;
-  readonly scheme: 'light' | 'dark';
-}
-export const desk: Look = { width: 1280, height: 900, scheme: 'light' };
-export const phone: Look = { width: 390, height: 844, scheme: 'light' };
 
 /** A page in a browser of its own, with everything that went wrong in it. Gone when the test is. */
 export class PageUnderTest {
@@ -58,11 +35,7 @@ export class PageUnderTest {
 
   static async open(origin: string, look = desk, fragment = ''): Promise<PageUnderTest> {
     const folder = await mkdtemp(join(tmpdir(), 'mk-chromium-'));
-    const context: BrowserContext = await chromium.launchPersistentContext(folder, {
-      ...settings,
-      viewport: { width: look.width, height: look.height },
-      colorScheme: look.scheme,
-    });
+    const context = await openChromium(folder, look);
     onTestFinished(async () => {
       await context.close();
       await rm(folder, { recursive: true, force: true, maxRetries: 5 });

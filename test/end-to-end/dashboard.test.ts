@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { request } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { desk, PageUnderTest, phone } from './browser.ts';
+import { desk, phone } from '../setup/chromium.ts';
+import { PageUnderTest } from './browser.ts';
 import { Cluster, Loopback } from './cluster.ts';
 import { done, emptyFolder, Terminal } from './lab-terminal.ts';
 

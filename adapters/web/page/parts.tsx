@@ -85,7 +85,7 @@ export function EventLine({
 }) {
   const { actor, reason, cause } = entry;
   return (
-    <li class="event">
+    <li class="event" id={`event-${entry.event}`} tabIndex={-1}>
       <button
         type="button"
         class="time"
