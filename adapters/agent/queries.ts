@@ -53,7 +53,7 @@ const queries = {
   'bitmap-examine': z.object({ tag: Tag, node: NodeName, peer: NodeName.optional() }),
 } as const;
 
-type QueryName = Exclude<keyof typeof queries, 'settings'> | 'settings-read';
+export type QueryName = Exclude<keyof typeof queries, 'settings'> | 'settings-read';
 const schemas: Record<QueryName, z.ZodType> = (({ settings, ...rest }) => ({
   ...rest,
   'settings-read': settings,

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { isOperatorCommand } from '../../domain/commands.ts';
-import { NodeName, Tag } from '../../domain/vocabulary.ts';
+import { Tag } from '../../domain/vocabulary.ts';
 import type { Journal } from '../../journal/journal.ts';
 import type { Agent } from '../agent/agent.ts';
+import type { QueryName } from '../agent/queries.ts';
 import type { Bus } from '../bus/bus.ts';
 import { CommandBody } from '../bus/messages.ts';
 import { CommandToken } from '../bus/subjects.ts';
@@ -81,6 +82,15 @@ export async function serveDashboard(
       return handle(name, request, response, url);
     };
 
+  /** What anybody may ask, checked and answered as on the bus. */
+  const query =
+    (name: QueryName): Handler =>
+    async (_request, response, url) => {
+      const body = { id: 'page', ...Object.fromEntries(url.searchParams) };
+      const asked = { command: CommandToken.parse(name), actor: onlooker, body };
+      sendJson(response, 200, await agent.command(asked, patienceMs));
+    };
+
   const routes: Routes = {
     'GET /healthz': (_request, response) => sendText(response, 200, 'text/plain', 'ok\n'),
     'GET /readyz': (_request, response) => {
@@ -108,18 +118,9 @@ export async function serveDashboard(
       if (branches === null) throw new HttpError(404, `${query.tag} is not split`);
       sendJson(response, 200, branches);
     },
-    'GET /api/bitmap': async (_request, response, url) => {
-      const body = checked(
-        z.strictObject({ tag: Tag, node: NodeName }),
-        Object.fromEntries(url.searchParams),
-      );
-      const asked = {
-        command: CommandToken.parse('bitmap-examine'),
-        actor: onlooker,
-        body: { id: 'page', ...body },
-      };
-      sendJson(response, 200, await agent.command(asked, patienceMs));
-    },
+    'GET /api/bitmap': query('bitmap-examine'),
+    'GET /api/explain': query('explain'),
+    'GET /api/explain-refusal': query('explain-refusal'),
     'GET /api/operator': asOperator((name, _request, response) => sendJson(response, 200, { name })),
     'POST /api/command': asOperator(async (name, request, response) => {
       const { command, body, timeoutMs } = await readJson(request, CommandRequest);

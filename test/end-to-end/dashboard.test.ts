@@ -40,6 +40,11 @@ describe('the dashboard', { timeout: 120_000 }, () => {
 
     // 2. Time travel: the whole page as of before the failover, and one key back.
     await shown.go(`/resource/${tag}`);
+    await page.getByRole('button', { name: 'Why is it so?' }).click();
+    await page
+      .getByText(/is lost: silent for/)
+      .first()
+      .waitFor();
     const before = page.getByRole('listitem').filter({ hasText: 'sophocles is in sync after a full resync' });
     await before.getByRole('button', { name: /show the state as of/ }).click();
     await page.getByText('This is the past:').waitFor();

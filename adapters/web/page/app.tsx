@@ -37,7 +37,7 @@ export function App() {
       {present !== null && <Announcer scene={present} />}
       {present !== null && (
         <footer>
-          <TimeTravel present={present} past={past} />
+          <TimeTravel present={present} />
         </footer>
       )}
     </div>

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { adviceFor } from '../../../projections/advice.ts';
 import type { AlarmView } from '../../../projections/alarms.ts';
 import type { NodeView } from '../../../projections/nodes.ts';
@@ -6,7 +6,7 @@ import type { StatusView } from '../../../projections/status.ts';
 import type { Live } from '../picture.ts';
 import { isRoutine } from './history.tsx';
 import { Badge, EventLine, MirrorRow, StateBadge } from './parts.tsx';
-import { alarmsOf, nodesOf, resourcesOf, type Scene } from './scene.ts';
+import { alarmsOf, nodesOf, resourceOf, resourcesOf, type Scene, viewsAbout } from './scene.ts';
 import { agoText, clockText } from './text.ts';
 
 const latestShown = 8;
@@ -54,7 +54,7 @@ export function Overview({ scene, live, nowMs }: Shown) {
         {resources.length === 0 && <p>There is no resource yet: mirrorkeeper create makes one.</p>}
         <div class="cards">
           {shown.map((status) => (
-            <Card key={status.tag} status={status} scene={scene} nowMs={nowMs} />
+            <Card key={status.tag} tag={status.tag} scene={scene} live={live} nowMs={nowMs} />
           ))}
         </div>
       </section>
@@ -123,8 +123,24 @@ function Node({ node, nowMs }: { node: NodeView; nowMs: number }) {
   );
 }
 
-function Card({ status, scene, nowMs }: { status: StatusView; scene: Scene; nowMs: number }) {
-  const { tag, source, sources, lastOwner, epoch, mirrors } = status;
+interface CardProps extends Shown {
+  readonly tag: string;
+}
+
+/** Drawn anew only when something changes that it shows: there may be hundreds. */
+function Card({ scene, live, nowMs, tag }: CardProps) {
+  const shown = viewsAbout(scene, tag);
+  const isCounting = shown.some((view) => 'atRisk' in view && view.atRisk === true);
+  return useMemo(
+    () => <CardNow scene={scene} live={live} nowMs={nowMs} tag={tag} />,
+    [tag, live[tag], isCounting ? nowMs : 0, ...shown],
+  );
+}
+
+function CardNow({ scene, live, nowMs, tag }: CardProps) {
+  const status = resourceOf(scene, live, tag);
+  if (status === undefined) return null;
+  const { source, sources, lastOwner, epoch, mirrors } = status;
   const where = source ?? (sources.length > 0 ? sources.join(' and ') : null);
   return (
     <article class="card" aria-labelledby={`tag-${tag}`}>

@@ -15,6 +15,7 @@ import {
   type Tone,
   takeoverText,
 } from './text.ts';
+import { WhyRefused } from './why.tsx';
 
 /** Each tone has a symbol of its own (style.css), so that nobody depends on colours. */
 export const Badge = ({ tone, children }: { tone: Tone; children: ComponentChildren }) => (
@@ -90,14 +91,14 @@ export function EventLine({
         type="button"
         class="time"
         title="show everything as of then"
-        onClick={() => void travelTo({ place: place + 1 })}
+        onClick={() => travelTo({ place: place + 1 })}
       >
         <span class="hidden">show the state as of </span>
         {clockText(entry.time)}
       </button>
       <div>
         <p class="sentence">{entry.sentence}</p>
-        <p class="origin">
+        <div class="origin">
           <span>{shortEvent(entry.event)}</span>
           <span class="type">{entry.type}</span>
           <span>
@@ -105,6 +106,7 @@ export function EventLine({
             {actor.verified ? '' : ', not verified'})
           </span>
           {reason !== null && <span>because “{reason}”</span>}
+          {entry.type === 'command.refused' && <WhyRefused event={entry.event} />}
           {cause !== null &&
             (onCause === undefined ? (
               <span>after {shortEvent(cause)}</span>
@@ -113,7 +115,7 @@ export function EventLine({
                 after {shortEvent(cause)}
               </button>
             ))}
-        </p>
+        </div>
       </div>
     </li>
   );

@@ -5,6 +5,8 @@ import { History } from './history.tsx';
 import { Alarms, type Shown } from './overview.tsx';
 import { Badge, MirrorRow, StateBadge } from './parts.tsx';
 import { alarmsOf, exposureOf, resourceOf, type Scene } from './scene.ts';
+import { usePage } from './store.ts';
+import { WhyState } from './why.tsx';
 
 const flagWords = {
   'last-owner': 'last owner',
@@ -13,6 +15,7 @@ const flagWords = {
 } as const;
 
 export function ResourcePage({ scene, live, nowMs, tag }: Shown & { tag: string }) {
+  const { past } = usePage();
   const status = resourceOf(scene, live, tag);
   if (status === undefined)
     return (
@@ -28,6 +31,7 @@ export function ResourcePage({ scene, live, nowMs, tag }: Shown & { tag: string 
         <h1>{tag}</h1>
         <StateBadge status={status} />
       </div>
+      <WhyState scene={scene} tag={tag} isPast={past !== null} />
       {alarms.length > 0 && <Alarms alarms={alarms} nowMs={nowMs} />}
       <section aria-labelledby="replicas">
         <h2 id="replicas">Replicas</h2>
@@ -79,7 +83,7 @@ function Exposures({ status, scene }: { status: StatusView; scene: Scene }) {
   return (
     <div class="scroll">
       <table>
-        <caption>Time without protection so far</caption>
+        <caption>Time without protection, what still lasts not counted</caption>
         <thead>
           <tr>
             <th scope="col">target</th>

@@ -73,3 +73,11 @@ function measured(status: StatusView, live: Live): StatusView {
   const mirrors = status.mirrors.map((mirror): StatusMirror => ({ ...mirror, ...known[mirror.target] }));
   return { ...status, mirrors };
 }
+
+/** Status, progress and exposures of a resource, in one order: the same objects for as long as nothing changes them. */
+export function viewsAbout(scene: Scene, tag: string): object[] {
+  const status = scene.views[`status.${tag}`] as StatusView | undefined;
+  const targets = status?.mirrors.map(({ target }) => target) ?? [];
+  const names = targets.flatMap((target) => [`progress.${tag}.${target}`, `exposure.${tag}.${target}`]);
+  return [`status.${tag}`, ...names].flatMap((name) => scene.views[name] ?? []);
+}

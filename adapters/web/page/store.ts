@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Live, Picture } from '../picture.ts';
-import type { Scene } from './scene.ts';
+import { type Scene, sceneOf } from './scene.ts';
 
 export type Connection = 'connecting' | 'live' | 'lost';
 
@@ -11,6 +11,9 @@ export interface PageState {
   readonly live: Live;
   /** The moment that is looked at instead of the present one. */
   readonly past: Scene | null;
+  /** The moment that was asked for and is not here yet; and what came instead of the last one. */
+  readonly wanted: Moment | null;
+  readonly problem: string;
   /** The agent's clock less this browser's, milliseconds. */
   readonly clockMs: number;
   /** The operator as whom commands are given; null: read-only. */
@@ -29,6 +32,8 @@ let state: PageState = {
   present: null,
   live: {},
   past: null,
+  wanted: null,
+  problem: '',
   clockMs: 0,
   operator: null,
   path: pathOf(location.hash),
@@ -56,19 +61,30 @@ export function usePage(): PageState {
 /** Milliseconds since 1970 by the agent's clock. */
 export const agentNow = (): number => Date.now() + state.clockMs;
 
-/** Counts the asking, so that an answer that comes late shows nothing. */
-let travels = 0;
+export type Moment = { readonly place: number } | { readonly time: string };
 
-/** Shows the state after the first `place` events; null: the present. Errors: a sentence. */
-export async function travelTo(query: { place: number } | { time: string } | null): Promise<void> {
-  travels += 1;
-  const travel = travels;
-  if (query === null) return update({ past: null });
-  const words = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
-  const picture = await getJson<Picture>(`/api/picture?${words}`);
-  if (travel !== travels) return;
-  const { timeline, ...rest } = picture;
-  update({ past: { ...rest, ...timeline } });
+let asking = false;
+
+/** Shows the state after the first `place` events, or as of a time; null: the present. */
+export function travelTo(moment: Moment | null): void {
+  update(moment === null ? { past: null, wanted: null, problem: '' } : { wanted: moment, problem: '' });
+  if (!asking) void askForThePast();
+}
+
+/** One request at a time: of a slider that moves on meanwhile only the last place is asked for. */
+async function askForThePast(): Promise<void> {
+  asking = true;
+  for (let moment = state.wanted; moment !== null; moment = state.wanted) {
+    const words = Object.entries(moment).map(([name, value]) => [name, String(value)]);
+    try {
+      const picture = await getJson<Picture>(`/api/picture?${new URLSearchParams(words)}`);
+      if (state.wanted === moment) update({ past: sceneOf(picture), wanted: null });
+    } catch (error) {
+      if (state.wanted === moment)
+        update({ wanted: null, problem: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  asking = false;
 }
 
 /** Errors: a sentence. */

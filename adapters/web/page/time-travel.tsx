@@ -1,35 +1,22 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import type { Scene } from './scene.ts';
-import { travelTo } from './store.ts';
+import { travelTo, usePage } from './store.ts';
 import { clockText } from './text.ts';
 
 /** Moves through the history event by event: the whole page shows the state as of then. Escape leads back to now. */
-export function TimeTravel({ present, past }: { present: Scene; past: Scene | null }) {
-  const [wanted, setWanted] = useState<number | null>(null);
-  const [problem, setProblem] = useState('');
-  const place = wanted ?? past?.length ?? present.length;
+export function TimeTravel({ present }: { present: Scene }) {
+  const { past, wanted, problem } = usePage();
+  const place = (wanted && 'place' in wanted ? wanted.place : past?.length) ?? present.length;
 
   useEffect(() => {
     const back = (event: KeyboardEvent) => {
-      if (event.key === 'Escape' && document.querySelector('dialog[open]') === null) go(null);
+      if (event.key === 'Escape' && document.querySelector('dialog[open]') === null) travelTo(null);
     };
     addEventListener('keydown', back);
     return () => removeEventListener('keydown', back);
   }, []);
-  useEffect(() => setWanted(null), [past]);
 
-  const go = (to: { place: number } | { time: string } | null) => {
-    setProblem('');
-    if (to === null) setWanted(null);
-    travelTo(to).catch((error: unknown) =>
-      setProblem(error instanceof Error ? error.message : String(error)),
-    );
-  };
-  const goTo = (to: number) => {
-    const bounded = Math.max(0, Math.min(to, present.length));
-    setWanted(bounded);
-    go(bounded === present.length && past === null ? null : { place: bounded });
-  };
+  const goTo = (to: number) => travelTo({ place: Math.max(0, Math.min(to, present.length)) });
   const at = past?.asOf.time ?? null;
   const moment = past === null ? 'now' : at === null ? 'before the first event' : clockText(at);
   return (
@@ -68,7 +55,7 @@ export function TimeTravel({ present, past }: { present: Scene; past: Scene | nu
           type="datetime-local"
           step={1}
           onChange={({ currentTarget: { value } }) =>
-            value !== '' && go({ time: new Date(value).toISOString() })
+            value !== '' && travelTo({ time: new Date(value).toISOString() })
           }
         />
       </label>
@@ -85,7 +72,7 @@ export function PastBanner({ past }: { past: Scene }) {
         {past.asOf.time === null ? 'before the first event' : clockText(past.asOf.time)}, after {past.length}{' '}
         events.
       </span>
-      <button type="button" onClick={() => void travelTo(null)}>
+      <button type="button" onClick={() => travelTo(null)}>
         Back to now (Esc)
       </button>
     </div>
