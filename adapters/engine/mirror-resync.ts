@@ -21,6 +21,7 @@ import { type CopyTarget, Resync } from './resync.ts';
 import { allOf, inSequence, type Step } from './sequence.ts';
 import { Throttle } from './throttle.ts';
 import type { Volume } from './volume.ts';
+import type { Waiter } from './write-operation.ts';
 
 interface Start {
   readonly number: number;
@@ -67,8 +68,12 @@ export class MirrorResync implements CopyTarget {
     return this.#stream.queue.copyBytes;
   }
 
-  sendCopy(volume: Volume, offset: number, byteCount: number, bytes: Uint8Array | null): void {
-    this.#stream.sendCopy(volume, offset, byteCount, bytes);
+  sendCopy(volume: Volume, offset: number, byteCount: number, bytes: Uint8Array | null, copy: Waiter): void {
+    this.#stream.sendCopy(volume, offset, byteCount, bytes, copy);
+  }
+
+  flushCopies(volume: Volume): void {
+    this.#stream.barrier(volume, () => undefined);
   }
 
   differing(

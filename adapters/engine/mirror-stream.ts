@@ -1,7 +1,7 @@
 import { type Generation, type NodeName, regionSize } from '../../domain/vocabulary.ts';
 import { bulkPayloadBytesMax, type IncomingMessage } from '../link/link.ts';
-import { writeFlag } from '../link/protocol.ts';
-import { type Fields, send, sendJson } from './messages.ts';
+import { messageType, writeFlag } from '../link/protocol.ts';
+import { sendJson } from './messages.ts';
 import { MirrorQueue } from './mirror-queue.ts';
 import type { Peer } from './peer.ts';
 import { lostAfterMs, type MirrorState, type Reign } from './reign.ts';
@@ -74,14 +74,13 @@ export class MirrorStream {
     else flushed(false);
   }
 
-  sendCopy(volume: Volume, offset: number, byteCount: number, bytes: Uint8Array | null): void {
+  sendCopy(volume: Volume, offset: number, byteCount: number, bytes: Uint8Array | null, copy: Waiter): void {
     const first = offset / regionSize;
     const last = Math.ceil((offset + byteCount) / regionSize) - 1;
     const number = this.#reign.path.takeSequence(volume, first, last);
-    this.queue.push(number, null, false, byteCount, true, this.#reign.clock.nowMs());
-    const fields = { flags: writeFlag.resync, volume: volume.index, number, offset };
-    if (bytes === null) this.#send('trim', { ...fields, byteCount });
-    else this.#send('write', { ...fields, payload: bytes });
+    this.queue.push(number, copy, false, byteCount, true, this.#reign.clock.nowMs());
+    if (bytes === null) this.#send('trim', writeFlag.resync, volume.index, number, offset, byteCount, null);
+    else this.#send('write', writeFlag.resync, volume.index, number, offset, 0, bytes);
   }
 
   sendGeneration(generation: Generation): void {
@@ -135,28 +134,48 @@ export class MirrorStream {
   }
 
   #sendOperation(operation: WriteOperation, isWaitedFor: boolean, acknowledgedThrough: number): void {
-    const { volume, offset, byteCount, kind, first, last, fua } = operation;
-    const fields = { flags: fua ? writeFlag.fua : 0, volume: volume.index };
+    const { volume, offset, byteCount, kind, first, last } = operation;
+    const flags = operation.fua ? writeFlag.fua : 0;
     // Whoever is not waited for may still be reading the bytes when the application has its buffer back.
     const payload = isWaitedFor ? operation.payload : operation.keptPayload;
     if (payload === null) {
-      this.#send(kind, { ...fields, number: last, offset, byteCount });
+      this.#send(kind, flags, volume.index, last, offset, byteCount, null);
       return;
     }
     for (let at = 0, number = first; at < payload.length; at += bulkPayloadBytesMax, number += 1) {
       const overtakes = Math.min(number - 1 - acknowledgedThrough, 0xffffffff);
-      const piece = payload.subarray(at, at + bulkPayloadBytesMax);
-      this.#send('write', { ...fields, number, offset: offset + at, byteCount: overtakes, payload: piece });
+      const isWhole = payload.length <= bulkPayloadBytesMax;
+      const piece = isWhole ? payload : payload.subarray(at, at + bulkPayloadBytesMax);
+      this.#send('write', flags, volume.index, number, offset + at, overtakes, piece);
     }
   }
 
   #flush(volume: Volume, flushed: (ok: boolean) => void, waiter: Waiter | null): void {
     const number = this.queue.addFlush(flushed, waiter, this.#reign.clock.nowMs());
-    if (this.#state.isLive) this.#send('flush', { volume: volume.index, number });
+    if (this.#state.isLive) this.#send('flush', 0, volume.index, number, 0, 0, null);
   }
 
-  #send(name: 'write' | 'zero' | 'trim' | 'flush', fields: Fields): void {
-    send(this.#peer.link, name, this.#reign.epoch, fields);
+  /** One shape of message for all, made in one go: this is the hot path of every write. */
+  #send(
+    name: 'write' | 'zero' | 'trim' | 'flush',
+    flags: number,
+    volume: number,
+    number: number,
+    offset: number,
+    byteCount: number,
+    payload: Uint8Array | null,
+  ): void {
+    const { epoch } = this.#reign;
+    this.#peer.link.send({
+      type: messageType[name],
+      flags,
+      volume,
+      epoch,
+      number,
+      offset,
+      byteCount,
+      payload,
+    });
   }
 
   #congested(congested: boolean): void {

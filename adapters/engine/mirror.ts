@@ -162,7 +162,7 @@ export class Mirror {
   /** Starts a resync, over what the generations say when `forced`. */
   order(kind: ResyncKind, forced: boolean): void {
     const of = this.peer.theirs?.record.current ?? null;
-    if (this.state.isLive || this.state.phase === 'starting') this.peer.link.drop();
+    if (this.state.isLive || this.state.phase === 'starting') this.peer.link.renew();
     this.#ordered = { kind, forced, of };
     this.consider();
   }

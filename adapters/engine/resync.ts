@@ -7,6 +7,7 @@ import { hasBit } from './region-digests.ts';
 import type { Replica } from './replica.ts';
 import type { Throttle } from './throttle.ts';
 import type { Volume } from './volume.ts';
+import type { Waiter } from './write-operation.ts';
 import type { WritePath } from './write-path.ts';
 
 /*
@@ -23,17 +24,22 @@ import type { WritePath } from './write-path.ts';
  * durably before the first copy (I6).
  */
 
-const chunkRegions = 16;
+/** Small enough to be read and written in the event loop where the disk is quick (file-device.ts). */
+const chunkRegions = 4;
 const chunkBytes = chunkRegions * regionSize;
 /** Copies on their way to the target, in bytes. */
-const windowBytes = 8 * chunkBytes;
+const windowBytes = 32 * chunkBytes;
+/** After so many bytes the target is asked to flush, beside the copying: not all of it is left for the end. */
+const flushBytes = 64 * 1024 * 1024;
 const zeros = Buffer.alloc(chunkBytes);
 
 export interface CopyTarget {
   /** Bytes of copies that the target has not acknowledged. */
   readonly copyBytes: number;
-  /** `bytes` null: all zeros. It stays untouched until acknowledged. */
-  sendCopy(volume: Volume, offset: number, byteCount: number, bytes: Uint8Array | null): void;
+  /** `bytes` null: all zeros. They stay untouched until `copy` has arrived: the target has acknowledged them. */
+  sendCopy(volume: Volume, offset: number, byteCount: number, bytes: Uint8Array | null, copy: Waiter): void;
+  /** Asks the target to flush what was sent before; nothing waits for it. */
+  flushCopies(volume: Volume): void;
   /** Bits of the regions in which the target's bytes differ from these; null: all are to be copied. */
   differing(
     volume: Volume,
@@ -45,21 +51,35 @@ export interface CopyTarget {
   copied(): void;
 }
 
-class Copy implements LockedRange {
+/** A run of regions on its way to the target. Its buffer is free again when it is released and all of it acknowledged. */
+class Copy implements LockedRange, Waiter {
   readonly volume: Volume;
   readonly offset: number;
   readonly end: number;
   blockers = 0;
   waiters: LockedRange[] | null = null;
   slot = 0;
+  waiting = 1;
   readonly granted: () => void;
+  readonly #acknowledged: () => void;
 
-  constructor(volume: Volume, offset: number, end: number, granted: (copy: Copy) => void) {
+  constructor(volume: Volume, offset: number, end: number, buffer: Buffer, steps: CopySteps) {
     this.volume = volume;
     this.offset = offset;
     this.end = end;
-    this.granted = () => granted(this);
+    this.granted = () => steps.read(this, buffer.subarray(0, end - offset));
+    this.#acknowledged = () => steps.acknowledged(buffer);
   }
+
+  arrived(): void {
+    this.waiting -= 1;
+    if (this.waiting === 0) this.#acknowledged();
+  }
+}
+
+interface CopySteps {
+  read(copy: Copy, into: Buffer): void;
+  acknowledged(buffer: Buffer): void;
 }
 
 export class Resync {
@@ -70,12 +90,20 @@ export class Resync {
   readonly #behind: readonly Bitmap[];
   #regionsAtStart = 0;
   #bytesCopied = 0;
+  #bytesToFlush = 0;
   #volumeIndex = 0;
   #cursor = 0;
   /** Copies that wait for their range or their read. */
   #reading = 0;
+  /** Free for the next copy: a fresh one for each would keep the garbage collector busy. */
+  readonly #buffers: Buffer[] = [];
   #timer: Timer | null = null;
+  #isPumping = false;
   #isOver = false;
+  readonly #steps: CopySteps = {
+    read: (copy, into) => this.#read(copy, into),
+    acknowledged: (buffer) => this.#buffers.push(buffer),
+  };
 
   constructor(
     replica: Replica,
@@ -107,27 +135,35 @@ export class Resync {
 
   /** Sends as much as window and throttle allow. Called at the start and after every acknowledgement. */
   pump(): void {
-    while (!this.#isOver) {
-      if (this.regionsLeft === 0) {
-        this.#finishIfIdle();
-        return;
-      }
-      if (this.#target.copyBytes + this.#reading * chunkBytes >= windowBytes) return;
-      const waitMs = this.#throttle.waitMs(chunkBytes, this.#path.inFlight > 0);
-      if (waitMs > 0) {
-        this.#later(waitMs);
-        return;
-      }
-      const copy = this.#next();
-      if (copy === null) return;
-      this.#reading += 1;
-      this.#path.lockOf(copy.volume).acquire(copy);
-    }
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    while (!this.#isOver && this.#startCopy());
+    this.#isPumping = false;
   }
 
   stop(): void {
     this.#isOver = true;
     this.#timer?.cancel();
+  }
+
+  /** False: nothing can be started now. */
+  #startCopy(): boolean {
+    if (this.#replica.failure !== null) return false;
+    if (this.regionsLeft === 0) {
+      this.#finishIfIdle();
+      return false;
+    }
+    if (this.#target.copyBytes + this.#reading * chunkBytes >= windowBytes) return false;
+    const waitMs = this.#throttle.waitMs(chunkBytes, this.#path.inFlight > 0);
+    if (waitMs > 0) {
+      this.#later(waitMs);
+      return false;
+    }
+    const copy = this.#next();
+    if (copy === null) return false;
+    this.#reading += 1;
+    this.#path.lockOf(copy.volume).acquire(copy);
+    return true;
   }
 
   /** The next run of regions that are behind and not being read; null while all of those are. */
@@ -152,23 +188,23 @@ export class Resync {
       last += 1;
     this.#cursor = last + 1;
     const end = Math.min((last + 1) * regionSize, volume.byteSize);
-    return new Copy(volume, first * regionSize, end, (copy) => this.#read(copy));
+    const buffer = this.#buffers.pop() ?? Buffer.allocUnsafeSlow(chunkBytes);
+    return new Copy(volume, first * regionSize, end, buffer, this.#steps);
   }
 
-  #read(copy: Copy): void {
+  #read(copy: Copy, into: Buffer): void {
     if (this.#isOver) {
       this.#release(copy);
       return;
     }
-    const bytes = Buffer.allocUnsafe(copy.end - copy.offset);
-    copy.volume.device.read(bytes, copy.offset, (error) => {
+    copy.volume.device.read(into, copy.offset, (error) => {
       if (error !== null) this.#replica.diskFailed(copy.volume, 'resync', error);
       if (error !== null || this.#isOver) {
         this.#release(copy);
         return;
       }
-      this.#target.differing(copy.volume, copy.offset, bytes, (differing) => {
-        if (!this.#isOver) this.#sendDiffering(copy, bytes, differing);
+      this.#target.differing(copy.volume, copy.offset, into, (differing) => {
+        if (!this.#isOver) this.#sendDiffering(copy, into, differing);
         this.#release(copy);
       });
     });
@@ -192,18 +228,25 @@ export class Resync {
     }
   }
 
-  #send({ volume, offset }: Copy, at: number, bytes: Buffer): void {
+  #send(copy: Copy, at: number, bytes: Buffer): void {
+    const { volume, offset } = copy;
     const isZero = bytes.equals(zeros.subarray(0, bytes.length));
     const first = (offset + at) / regionSize;
     this.#behind[volume.index]?.delete(first, first + Math.ceil(bytes.length / regionSize) - 1);
     this.#bytesCopied += bytes.length;
-    this.#target.sendCopy(volume, offset + at, bytes.length, isZero ? null : bytes);
+    copy.waiting += 1;
+    this.#target.sendCopy(volume, offset + at, bytes.length, isZero ? null : bytes, copy);
+    this.#bytesToFlush += bytes.length;
+    if (this.#bytesToFlush < flushBytes) return;
+    this.#bytesToFlush = 0;
+    this.#target.flushCopies(volume);
   }
 
   #release(copy: Copy): void {
     this.#path.lockOf(copy.volume).release(copy);
+    copy.arrived();
     this.#reading -= 1;
-    if (this.#replica.failure === null) this.pump();
+    this.pump();
   }
 
   #finishIfIdle(): void {

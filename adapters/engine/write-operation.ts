@@ -12,6 +12,14 @@ export interface Waiter {
   arrived(): void;
 }
 
+/** Writes that were issued between two passes of the clearing. */
+export interface WriteGroup {
+  /** Of them, those that the local disk has not finished. */
+  local: number;
+  /** When the group is closed and all of it is on the local disk (not: flushed). */
+  finished: (() => void) | null;
+}
+
 /** One write, zero or trim of the application on its way through write-path.ts. */
 export class WriteOperation implements LockedRange, Waiter {
   readonly kind: WriteKind;
@@ -32,6 +40,7 @@ export class WriteOperation implements LockedRange, Waiter {
   first = 0;
   last = 0;
   waiting = 0;
+  group: WriteGroup | null = null;
   error: Error | null = null;
 
   readonly #steps: OperationSteps;

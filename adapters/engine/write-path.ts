@@ -5,7 +5,13 @@ import { Fifo } from './fifo.ts';
 import { RangeLock } from './range-lock.ts';
 import type { Replica } from './replica.ts';
 import type { Volume } from './volume.ts';
-import { type OperationSteps, type Waiter, type WriteKind, WriteOperation } from './write-operation.ts';
+import {
+  type OperationSteps,
+  type Waiter,
+  type WriteGroup,
+  type WriteKind,
+  WriteOperation,
+} from './write-operation.ts';
 
 /** The mirrors of a source, as a write meets them. */
 export interface Mirrors {
@@ -21,14 +27,6 @@ export interface Mirrors {
   startGeneration(): void;
 }
 
-/** Writes that were issued between two passes of the clearing. */
-interface Issued {
-  /** Of them, those that the local disk has not finished. */
-  local: number;
-  /** When the group is closed and all of it is on the local disk (not: flushed). */
-  finished: (() => void) | null;
-}
-
 /**
  * The way of a write from the application to its acknowledgement, in one reign of this node as the source.
  *
@@ -39,6 +37,7 @@ interface Issued {
  *     are marked. If 3 or 4 or a full queue made it wait, both are asked again: a region may have been cleared and a
  *     peer lost meanwhile. So between the last mark and 5 nothing else happens.
  *  5. Give it its sequence, one over all volumes, and send it to the targets: before the local write, they overlap.
+ *     Writes that came together are all sent before the first of them is written here.
  *  6. Write it locally.
  *  7. Wait for the local disk, and per mirror for what its mode asks (mirror.ts).
  *  8. Acknowledge.
@@ -57,7 +56,10 @@ export class WritePath implements OperationSteps {
   readonly #mirrors: Mirrors;
   readonly #parked = new Fifo<WriteOperation>();
   readonly #held = new Fifo<WriteOperation>();
-  #issued: Issued = { local: 0, finished: null };
+  #issued: WriteGroup = { local: 0, finished: null };
+  #isCorked = false;
+  /** Offered to the targets since `cork`, not yet written here. */
+  readonly #sending: WriteOperation[] = [];
   #isOpen = true;
   #isFrozen = false;
   /** Accepted by step 1 and not acknowledged. */
@@ -104,13 +106,16 @@ export class WritePath implements OperationSteps {
     else this.#accept(operation);
   }
 
-  /** Writes that are submitted between the two are sent together. */
+  /** Writes that are submitted between the two are sent together; then they are written here. */
   cork(): void {
+    this.#isCorked = true;
     this.#mirrors.cork();
   }
 
   uncork(): void {
+    this.#isCorked = false;
     this.#mirrors.uncork();
+    for (const operation of this.#sending.splice(0)) this.#write(operation);
   }
 
   read(volume: Volume, into: Uint8Array, offset: number, done: Done): void {
@@ -257,35 +262,46 @@ export class WritePath implements OperationSteps {
   }
 
   #issue(operation: WriteOperation): void {
-    const { volume, firstRegion, lastRegion, kind, payload, offset, byteCount, fua } = operation;
-    const group = this.#issued;
+    const { volume, firstRegion, lastRegion } = operation;
     // 5
     operation.first = this.#sequence + 1;
     this.#sequence += operation.pieceCount;
     operation.last = this.#sequence;
     operation.waiting = 2;
+    operation.group = this.#issued;
+    operation.group.local += 1;
     this.touched[volume.index]?.add(firstRegion, lastRegion);
-    group.local += 1;
     this.#mirrors.offer(operation, this.#acknowledged);
     // 6
+    if (this.#isCorked) this.#sending.push(operation);
+    else this.#write(operation);
+  }
+
+  #write(operation: WriteOperation): void {
+    const { kind, payload, offset, byteCount, fua } = operation;
+    const { device } = operation.volume;
     const written: Done = (error) => {
-      if (error === null && fua) volume.device.flush((flushError) => finish(flushError, 'flush'));
-      else finish(error, kind);
+      if (error !== null || !fua) this.#written(operation, error, kind);
+      else device.flush((flushError) => this.#written(operation, flushError, 'flush'));
     };
-    const finish = (error: Error | null, during: string) => {
-      if (error !== null) {
-        operation.error = error;
-        this.#replica.diskFailed(volume, during, error);
-      }
-      this.lockOf(operation.volume).release(operation);
+    if (payload !== null) device.write(payload, offset, written);
+    else if (kind === 'zero') device.zero(offset, byteCount, written);
+    else device.trim(offset, byteCount, written);
+    // 7
+    operation.arrived();
+  }
+
+  #written(operation: WriteOperation, error: Error | null, during: string): void {
+    const { volume, group } = operation;
+    if (error !== null) {
+      operation.error = error;
+      this.#replica.diskFailed(volume, during, error);
+    }
+    this.lockOf(volume).release(operation);
+    if (group !== null) {
       group.local -= 1;
       if (group.local === 0 && group.finished !== null) group.finished();
-      operation.arrived();
-    };
-    if (payload !== null) volume.device.write(payload, offset, written);
-    else if (kind === 'zero') volume.device.zero(offset, byteCount, written);
-    else volume.device.trim(offset, byteCount, written);
-    // 7
+    }
     operation.arrived();
   }
 

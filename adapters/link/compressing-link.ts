@@ -57,6 +57,10 @@ export class CompressingLink implements Link {
     this.#link.drop();
   }
 
+  renew(): void {
+    this.#link.renew();
+  }
+
   dialTo(endpoints: readonly Endpoint[]): void {
     this.#link.dialTo(endpoints);
   }

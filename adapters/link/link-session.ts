@@ -72,6 +72,7 @@ export class LinkSession {
   #grant = 0;
   #nowMs: number;
   #lastTickMs: number;
+  #messagesAtTick = 0;
   #lastPingMs: number;
   #pings = 0;
 
@@ -130,6 +131,8 @@ export class LinkSession {
     const pausedMs = Math.max(0, nowMs - this.#lastTickMs - pingIntervalMs);
     this.lastHeardMs = Math.min(nowMs, this.lastHeardMs + pausedMs);
     this.#lastTickMs = nowMs;
+    if (this.messagesReceived === this.#messagesAtTick) this.#consumer?.pool.trim();
+    this.#messagesAtTick = this.messagesReceived;
     if (nowMs - this.lastHeardMs >= timeoutMs) {
       this.end('timed-out');
     } else if (this.established && nowMs - this.#lastPingMs >= pingIntervalMs) {

@@ -129,6 +129,12 @@ export class LinkSocket implements Link {
     this.#session?.end('dropped');
   }
 
+  renew(): void {
+    if (this.#session === null) return;
+    this.drop();
+    if (this.#isOpen && this.dials) this.#dialAtOnce();
+  }
+
   dialTo(endpoints: readonly Endpoint[]): void {
     const isSame = isDeepStrictEqual(endpoints, this.#endpoints);
     this.#endpoints = endpoints;
@@ -136,9 +142,7 @@ export class LinkSocket implements Link {
     if (!this.#isOpen || !this.dials || (isSame && this.#session !== null)) return;
     // Another path is taken at once, not when the present one fails.
     this.drop();
-    this.#abandonAttempt();
-    this.#failuresInARow = 0;
-    this.#dial();
+    this.#dialAtOnce();
   }
 
   send(message: OutgoingMessage): boolean {
@@ -164,6 +168,12 @@ export class LinkSocket implements Link {
     this.#admitted = { instance: claim.instance, number: claim.number };
     this.#session?.end('replaced');
     return this.#isOpen ? this.#consumer : 'link-closed';
+  }
+
+  #dialAtOnce(): void {
+    this.#abandonAttempt();
+    this.#failuresInARow = 0;
+    this.#dial();
   }
 
   #dial(): void {

@@ -116,6 +116,8 @@ export interface Link {
   close(): void;
   /** Ends the session as `dropped` (the engine found the peer's message contradictory); the link tries again. */
   drop(): void;
+  /** Ends the session as `dropped`, by order and not for a fault: the side that dials begins a new one at once. */
+  renew(): void;
   /** Tries the endpoints in turn from now on, at once where they are others; of no effect on the side that listens. */
   dialTo(endpoints: readonly Endpoint[]): void;
   /**

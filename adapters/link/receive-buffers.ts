@@ -60,11 +60,19 @@ export class ReceivePool {
     this.released();
   }
 
-  /** One spare slab is kept, so that an idle link gives its memory back. */
+  /** Nothing has come for a while: one spare slab is enough. Fresh ones keep the garbage collector busy. */
+  trim(): void {
+    this.#free.length = Math.min(this.#free.length, 1);
+  }
+
   #recycle(slab: Slab): void {
-    if (slab.held === 0 && !slab.current && this.#free.length === 0) this.#free.push(slab);
+    if (slab.held === 0 && !slab.current) this.#free.push(slab);
   }
 }
+
+/** At most so much is read at once, and a frame whose rest is longer than a part of it is read alone. */
+const readBytesMax = 256 * 1024;
+const readAloneFrom = 32 * 1024;
 
 /** The bytes of one connection that are received and not parsed yet, contiguous in a slab of the pool. */
 export class ReceiveStream {
@@ -94,16 +102,18 @@ export class ReceiveStream {
 
   /**
    * Room for the next bytes, so that a frame of `frameBytes` (it fits in a slab), part of which is here, becomes
-   * contiguous. What is here already is moved only when the slab ends.
+   * contiguous. What is here already is moved only when the slab ends. No more room than what stays in the
+   * processor's cache until it is parsed: behind a large frame the slab can be used from its front again.
    */
   space(frameBytes: number): Buffer {
     if (this.#start === this.#end && this.#slab.held === 0) {
       this.#start = 0;
       this.#end = 0;
     }
-    const wanted = Math.max(frameBytes - this.length, this.#pool.slabBytes / 16);
-    if (this.#end + wanted > this.#pool.slabBytes) this.#moveToFront();
-    return this.#slab.bytes.subarray(this.#end);
+    const missing = frameBytes - this.length;
+    if (this.#end + Math.max(missing, this.#pool.slabBytes / 16) > this.#pool.slabBytes) this.#moveToFront();
+    const roomBytes = missing >= readAloneFrom ? missing : readBytesMax;
+    return this.#slab.bytes.subarray(this.#end, this.#end + roomBytes);
   }
 
   /** Takes bytes in: those that were read into `space` are here already, others are copied. Returns how many. */

@@ -143,5 +143,6 @@ function drawWorkload(random: Random): Habits {
     hotShare: random.pick([0, 0.3, 0.9]),
     share: { read: random.pick([0.1, 0.4]), zero: 0.04, trim: 0.04, flush: random.pick([0.01, 0.1]) },
     fua: random.pick([0, 0.1]),
+    together: random.pick([0, 0.3]),
   };
 }

@@ -17,6 +17,7 @@ const habits: Habits = {
   hotShare: 0.5,
   share: { read: 0.25, zero: 0.05, trim: 0.05, flush: 0.05 },
   fua: 0.1,
+  together: 0.2,
 };
 const sectorCount = 512;
 

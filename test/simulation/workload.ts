@@ -24,6 +24,8 @@ export interface Habits {
   };
   /** Share of the writes that ask for FUA. */
   readonly fua: number;
+  /** Chance that more requests come in the same chunk of the client's stream: those reach the engine corked. */
+  readonly together: number;
 }
 
 /** What the checkers do when the application is told that something is done. */
@@ -54,6 +56,8 @@ export class Application {
   readonly #writing = new Set<Write>();
   readonly #firstSectors: readonly number[];
   #requestCount = 0;
+  /** Requests in flight beyond the depth: they are not followed by another one. */
+  #surplus = 0;
   #restsUntilMs = 0;
   #isOver = false;
   #idle: () => void = () => {};
@@ -110,7 +114,20 @@ export class Application {
     if (this.#random.chance(this.#habits.rest)) this.#restsUntilMs = nowMs + this.#random.span(1_000, 5_000);
     const restMs = Math.max(0, this.#restsUntilMs - nowMs);
     this.#world.after(restMs + this.#random.span(...this.#habits.thinkMs), () => {
-      if (!this.#isOver) this.#request();
+      if (this.#isOver) return;
+      if (this.#random.chance(this.#habits.together)) this.#requestsTogether();
+      else this.#request();
+    });
+  }
+
+  #requestsTogether(): void {
+    const [first] = this.#exports;
+    const count = this.#random.between(2, 5);
+    this.#surplus += count - 1;
+    this.#server.enter(() => {
+      first?.cork?.();
+      for (let index = 0; index < count; index++) this.#request();
+      first?.uncork?.();
     });
   }
 
@@ -145,6 +162,7 @@ export class Application {
         if (error !== null) this.#world.count(`application ${what} failed`);
         ended(error === null);
         if (this.#requestCount === 0 && this.#isOver) this.#idle();
+        else if (this.#surplus > 0) this.#surplus--;
         else this.#pause();
       }),
     );
