@@ -139,6 +139,11 @@ export class IntentLog {
     return this.#bits.has(region);
   }
 
+  /** Whether regions `first` to `last` are marked on stable storage: `mark` would answer at once, without I/O. */
+  isMarkedDurably(first: number, last: number): boolean {
+    return this.#durable.hasRange(first, last) && this.#bits.hasRange(first, last);
+  }
+
   /** The first marked region at or after `from`, or -1. */
   nextMarked(from: number): number {
     return this.#bits.next(from);
@@ -157,7 +162,7 @@ export class IntentLog {
   mark(offset: number, byteCount: number, done: Done): void {
     const first = Math.floor(offset / regionSize);
     const last = Math.floor((offset + byteCount - 1) / regionSize);
-    if (first === last && this.#durable.has(first) && this.#bits.has(first)) done(null);
+    if (first <= last && this.isMarkedDurably(first, last)) done(null);
     else this.#mark(first, last, done);
   }
 

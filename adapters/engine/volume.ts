@@ -60,6 +60,7 @@ export const lastRegionOf = (end: number): number => Math.floor((end - 1) / regi
  */
 export function markRegions(volume: Volume, offset: number, byteCount: number, done: Done): boolean {
   const logs = volume.markable;
+  if (areMarked(logs, firstRegionOf(offset), lastRegionOf(offset + byteCount))) return true;
   let left = logs.length + 1;
   let failure: Error | null = null;
   let isAsking = true;
@@ -75,4 +76,9 @@ export function markRegions(volume: Volume, offset: number, byteCount: number, d
   if (failure === null) return true;
   done(failure);
   return false;
+}
+
+function areMarked(logs: readonly IntentLog[], first: number, last: number): boolean {
+  for (const log of logs) if (!log.isMarkedDurably(first, last)) return false;
+  return true;
 }

@@ -103,9 +103,10 @@ class TcpConnection implements Connection {
   send(chunks: readonly Uint8Array[]): boolean {
     const socket = this.#socket;
     if (socket.destroyed) return true;
-    socket.cork();
+    const isOne = chunks.length === 1;
+    if (!isOne) socket.cork();
     for (const chunk of chunks) socket.write(chunk);
-    socket.uncork();
+    if (!isOne) socket.uncork();
     return socket.writableLength < sendBufferBytes;
   }
 
