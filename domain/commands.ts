@@ -80,6 +80,8 @@ export const operatorCommands = {
     key: SettingKey,
     value: z.unknown(),
   }),
+  /** Somebody has seen the alarm: it stays, and says who (REQUIREMENTS 5, `alarms ack`). */
+  'alarms-ack': z.object({ alarm: z.string().min(1).max(200) }),
   'bitmap-mark-clean': onNode.extend({ peer: NodeName.optional() }),
   'bitmap-mark-dirty': onNode.extend({ peer: NodeName.optional() }),
 } as const;

@@ -211,6 +211,10 @@ export const eventSchemas = {
   'node.key-revoked': v1(z.object({ node: NodeName, publicKey: z.string() })),
   'journal.damaged': v1(z.object({ node: NodeName, code: z.string(), text: z.string() })),
   'journal.repaired': v1(z.object({ node: NodeName, text: z.string() })),
+  /** `raisedBy` and `since` tell it from the same alarm raised anew. Who and why stand in the envelope. */
+  'alarm.acknowledged': v1(
+    z.object({ alarm: z.string(), raisedBy: z.string(), since: z.string().nullable() }),
+  ),
   /** Terminal events (I11): every accepted command ends in exactly one of the first two. */
   'command.completed': v1(z.object({ commandId: z.string(), digest: z.string(), device: Device.nullable() })),
   'command.failed': v1(z.object({ commandId: z.string(), digest: z.string(), why: z.string() })),

@@ -24,12 +24,20 @@ export interface Facts {
   readonly mountPointUsedBy?: string | null;
   /** What this node's engine serves, by its own word. */
   readonly serving?: Reign | null;
+  /** The alarm that is to be acknowledged, as this node shows it; null where none of that id is raised. */
+  readonly alarm?: RaisedAlarm | null;
   /** HOST:PORT at which this node's replica will be reached: the engine's own, fixed for good (rule 2). */
   readonly replication?: { readonly host: string; readonly port: number };
   /** Answers to the promise that was asked for `epoch` (rules 7 and 9), collected before a last owner returns. */
   readonly promises?: PromiseFacts;
   /** The replicas' own records, of the nodes that answered. They can only veto (rule 13). */
   readonly replicas?: Readonly<Record<string, ReplicaFact>>;
+}
+
+export interface RaisedAlarm {
+  readonly tag: string | null;
+  readonly because: string;
+  readonly since: string | null;
 }
 
 export interface PromiseFacts {

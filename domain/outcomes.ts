@@ -1,6 +1,7 @@
 import type { CommandName, CommandOf } from './commands.ts';
 import { event, type NewEvent } from './events.ts';
 import type { Facts } from './facts.ts';
+import { acknowledgeAlarm } from './outcomes/alarms.ts';
 import { settleConflict, superseded } from './outcomes/conflict.ts';
 import { localFailure, localRecoveryEnded } from './outcomes/local-failure.ts';
 import { fullResync, marked, pause, resume, verify } from './outcomes/mirrors.ts';
@@ -73,6 +74,7 @@ export function outcomeOf(
 ): NewEvent[] {
   if (command.command === 'create') return createResource(command, facts);
   if (command.command === 'settings') return changeSettings(command, resource);
+  if (command.command === 'alarms-ack') return acknowledgeAlarm(command, facts);
   const noting = noted[command.command] as
     | ((command: CommandOf<CommandName>, facts: Facts) => NewEvent)
     | undefined;

@@ -1,6 +1,7 @@
 import type { CommandName, CommandOf } from './commands.ts';
 import { isOperatorCommand } from './commands.ts';
 import { type Refusal, refuse } from './refusals.ts';
+import { alarmRaised } from './rules/alarms.ts';
 import { splitBrain, supersededSelf, unresolved } from './rules/conflict.ts';
 import {
   commandIdReused,
@@ -233,6 +234,7 @@ export function refusalOf(question: Question): Refusal | undefined {
     );
   }
   if (command.command === 'settings') return settings({ ...question, command });
+  if (command.command === 'alarms-ack') return alarmRaised({ ...question, command });
   if (!('tag' in command)) return undefined;
   if (!resource || resource.phase === 'deleted') return refuse('unknown-tag', `${command.tag}`);
   const known: ResourceQuestion = { ...question, resource };

@@ -15,6 +15,8 @@ export interface AlarmView {
   /** The event that raised it. */
   readonly because: string;
   readonly since: string | null;
+  /** Who has seen it, and when; void once the alarm is raised anew. */
+  readonly acknowledged: { readonly by: string; readonly at: string; readonly reason: string | null } | null;
 }
 
 export const alarmSeverities = {
@@ -38,16 +40,26 @@ export const alarmSeverities = {
 } as const;
 export type AlarmCode = keyof typeof alarmSeverities;
 
-/** Alarms that no state shows: by id, until something says that it is over. */
-type Memory = Record<
-  string,
-  { code: AlarmCode; tag: string | null; node: string; text: string; because: string; time: number }
->;
+interface Memory {
+  /** Alarms that no state shows: by id, until something says that it is over. */
+  readonly raised: Record<
+    string,
+    { code: AlarmCode; tag: string | null; node: string; text: string; because: string; time: number }
+  >;
+  /** By id; the latest ones. */
+  readonly acknowledged: Record<
+    string,
+    { raisedBy: string; since: string | null; by: string; time: number; reason: string | null }
+  >;
+}
+
+/** An acknowledgement is of use only as long as its alarm stands: more alarms than these nobody reads (FAULTS I16). */
+const acknowledgedMax = 1000;
 
 export const alarms: Projection<Memory> = {
   name: 'alarm',
-  version: 1,
-  initial: () => ({}),
+  version: 2,
+  initial: () => ({ raised: {}, acknowledged: {} }),
   remembers: {
     'link.corruption-detected': (memory, { id, time, resource, data }) => {
       const text = `${data.count} corrupt messages on the link of ${data.node} and ${data.peer}: check its network card and cables`;
@@ -60,19 +72,25 @@ export const alarms: Projection<Memory> = {
     'local-recovery.failed': (memory, { id, time, resource, data }) =>
       raise(memory, 'local-recovery-failed', resource, data.node, data.text, id, time),
     'local-recovery.succeeded': (memory, { resource, data }) => {
-      delete memory[alarmId('local-recovery-failed', resource, data.node)];
+      delete memory.raised[alarmId('local-recovery-failed', resource, data.node)];
+    },
+    'alarm.acknowledged': ({ acknowledged }, { actor, time, reason, data }) => {
+      const { alarm: id, raisedBy, since } = data;
+      delete acknowledged[id];
+      acknowledged[id] = { raisedBy, since, by: actor.id, time, reason };
+      for (const oldest of Object.keys(acknowledged).slice(0, -acknowledgedMax)) delete acknowledged[oldest];
     },
     'mirror.connected': (memory, { resource, data }) => {
       for (const node of [data.source, data.target])
-        delete memory[alarmId('link-corruption', resource, node)];
+        delete memory.raised[alarmId('link-corruption', resource, node)];
     },
     'node.returned': (memory, { data }) => {
-      delete memory[alarmId('clock-skewed', null, data.node)];
+      delete memory.raised[alarmId('clock-skewed', null, data.node)];
     },
   },
   views: (memory, state, scope) => {
     const raised = [
-      ...Object.values(memory).map((one) =>
+      ...Object.values(memory.raised).map((one) =>
         alarm(one.code, one.tag, one.node, one.text, one.because, one.time),
       ),
       ...(scope === '*' ? nodeAlarms(state) : []),
@@ -81,9 +99,19 @@ export const alarms: Projection<Memory> = {
     return raised
       .filter(({ tag }) => scope === '*' || tag === scope)
       .sort((a, b) => (a.id < b.id ? -1 : 1))
-      .map((one) => [`alarm.${one.id}`, one]);
+      .map((one) => [`alarm.${one.id}`, { ...one, acknowledged: acknowledgement(memory, one) }]);
   },
 };
+
+/** Of this very alarm: raised by the same event, or standing since the same moment. */
+function acknowledgement(
+  { acknowledged }: Memory,
+  { id, because, since }: AlarmView,
+): AlarmView['acknowledged'] {
+  const known = acknowledged[id];
+  if (!known || (known.raisedBy !== because && (since === null || known.since !== since))) return null;
+  return { by: known.by, at: isoTime(known.time), reason: known.reason };
+}
 
 const alarmId = (code: AlarmCode, tag: string | null, node: string | null) =>
   [code, tag, node].filter((part) => part !== null).join('.');
@@ -98,8 +126,15 @@ function raise(
   time: number,
 ): void {
   const id = alarmId(code, tag, node);
-  const first = memory[id];
-  memory[id] = { code, tag, node, text, because: first?.because ?? because, time: first?.time ?? time };
+  const first = memory.raised[id];
+  memory.raised[id] = {
+    code,
+    tag,
+    node,
+    text,
+    because: first?.because ?? because,
+    time: first?.time ?? time,
+  };
 }
 
 const alarm = (
@@ -118,6 +153,7 @@ const alarm = (
   text,
   because,
   since: time === null ? null : isoTime(time),
+  acknowledged: null,
 });
 
 const nodeAlarms = (state: ClusterState): AlarmView[] =>
@@ -278,4 +314,14 @@ function mirrorAlarms({ tag, replicas }: ResourceState, mirror: MirrorState): Al
         ]
       : []),
   ];
+}
+
+/** The alarm of that id as it stands, of whatever resource or node. */
+export function raisedAlarm(
+  { state, memories }: { readonly state: ClusterState; readonly memories: { readonly alarm: unknown } },
+  id: string,
+): AlarmView | null {
+  for (const [name, view] of alarms.views(memories.alarm as Memory, state, '*'))
+    if (name === `alarm.${id}`) return view as AlarmView;
+  return null;
 }

@@ -86,6 +86,7 @@ const sentences: Sentences = {
     `${resource}: the intent log of ${data.node}${ofPeer(data.peer)} was marked dirty`,
   'bitmap.invalidated': ({ resource, data }) =>
     `${resource}: the intent log of ${data.node}${ofPeer(data.peer)} is invalid (${data.why}); the next resync is full`,
+  'alarm.acknowledged': ({ actor, data }) => `${actor.id} has seen the alarm ${data.alarm}`,
   'link.corruption-detected': ({ resource, data }) =>
     `${resource}: ${data.count} corrupt messages between ${data.node} and ${data.peer}; none was applied`,
   'disk.failed': ({ resource, data }) =>

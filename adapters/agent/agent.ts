@@ -9,6 +9,7 @@ import { NodeName, Tag } from '../../domain/vocabulary.ts';
 import { CommandLoop, commandDigest, type Executed } from '../../journal/execute.ts';
 import type { Damage, Journal, LogHead, SignedHead } from '../../journal/journal.ts';
 import type { LevelViews } from '../../journal/level-views.ts';
+import { raisedAlarm } from '../../projections/alarms.ts';
 import type { AgentBus } from '../bus/bus.ts';
 import type { CommandReply, Heartbeat, IssuedCommand } from '../bus/messages.ts';
 import type { Clock } from '../engine/clock.ts';
@@ -89,6 +90,7 @@ export class Agent {
       wallNow: ports.wallNow,
       isDamaged: () => ports.journal.damage().length > 0,
       state: () => this.history.state,
+      alarm: (id) => raisedAlarm(this.history.standing, id),
       submit: (command, body, via, id) => this.#submit(command, body, via, id),
       wouldAllow: (command, body) => this.#wouldAllow(command, body),
     };

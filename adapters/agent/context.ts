@@ -1,5 +1,6 @@
 import type { CommandName } from '../../domain/commands.ts';
 import type { Actor } from '../../domain/events.ts';
+import type { RaisedAlarm } from '../../domain/facts.ts';
 import type { ClusterState } from '../../domain/state.ts';
 import type { NodeName } from '../../domain/vocabulary.ts';
 import type { AgentBus } from '../bus/bus.ts';
@@ -36,6 +37,8 @@ export interface AgentContext {
   /** Milliseconds since 1970. */
   wallNow(): number;
   state(): ClusterState;
+  /** The alarm of that id, where it is raised. */
+  alarm(id: string): RaisedAlarm | null;
   /** A damaged journal decides nothing and orders nothing (DESIGN 2). */
   isDamaged(): boolean;
   /** Decides a command that this node's own policy or engine brought up; resolves when it is durable or refused. */

@@ -66,6 +66,8 @@ export async function gatherFacts(context: AgentContext, command: Command): Prom
   const patience = { heartbeatMs: options.heartbeatMs, lostAfter: options.lostAfter };
   const silent = liveness.silent(nowMs, silence);
   switch (command.command) {
+    case 'alarms-ack':
+      return { ...base, alarm: context.alarm(command.alarm) };
     case 'create':
       return { ...base, ...(await toCreate(context, command)) };
     case 'extend': {

@@ -100,6 +100,7 @@ export const examples: { readonly [T in EventType]: (a: string, b: string, n: nu
   'bitmap.marked-clean': (a, b, n) => ({ node: a, peer: n % 2 ? b : null }),
   'bitmap.marked-dirty': (a, b, n) => ({ node: a, peer: n % 2 ? b : null }),
   'bitmap.invalidated': (a, b, n) => ({ node: a, peer: n % 2 ? b : null, why: 'bad checksum' }),
+  'alarm.acknowledged': (a, _, n) => ({ alarm: `node-lost.${a}`, raisedBy: `${a}/1/${n + 1}`, since: null }),
   'link.corruption-detected': (a, b, n) => ({ node: a, peer: b, count: n + 1 }),
   'disk.failed': (a, _, n) => ({ node: a, volume: n % 2 ? 'data' : null, error: 'EIO' }),
   'local-recovery.started': (a) => ({ node: a, what: 'the engine' }),

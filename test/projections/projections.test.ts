@@ -254,6 +254,21 @@ describe('alarms', () => {
     if (end !== null) expect(alarmsAfter(end(history)).map((alarm) => alarm.id)).not.toContain(id);
   });
 
+  it('one that somebody has seen stays and says so, until it is raised anew', () => {
+    const lost = (h: History) => h.add('adam', 'node.lost', null, { node: 'eve', silentMs: 5000 });
+    const history = lost(guideHistory());
+    const raisedBy = history.events.at(-1)?.id ?? '';
+    const seen = history.add('adam', 'alarm.acknowledged', null, {
+      alarm: 'node-lost.eve',
+      raisedBy,
+      since: null,
+    });
+    const of = (h: History) => alarmsAfter(h).find(({ id }) => id === 'node-lost.eve')?.acknowledged;
+    expect(of(seen)).toMatchObject({ by: seen.events.at(-1)?.actor.id, at: expect.any(String) });
+    const again = lost(seen.add('adam', 'node.returned', null, { node: 'eve', restarted: false }));
+    expect(of(again)).toBeNull();
+  });
+
   it('every kind of alarm is tested', () => {
     const tested = causes.map(([id]) => id.split('.')[0]);
     expect(tested.sort()).toEqual(Object.keys(alarmSeverities).sort());

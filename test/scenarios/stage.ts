@@ -24,6 +24,7 @@ const positions: Readonly<Record<string, readonly string[]>> = {
   switchover: ['node'],
   failover: ['node'],
   'force-online': ['node'],
+  'alarms-ack': ['alarm'],
   pause: ['targets…'],
   resume: ['targets…'],
   'full-resync': ['targets…'],
@@ -216,7 +217,7 @@ export class Stage {
   }
 
   #body(name: string, args: readonly string[]): Record<string, unknown> {
-    const body: Record<string, unknown> = { tag: mainTag };
+    const body: Record<string, unknown> = name === 'alarms-ack' ? {} : { tag: mainTag };
     const places = [...(positions[name] ?? [])];
     for (let index = 0; index < args.length; index += 1) {
       const arg = args[index] ?? '';

@@ -148,6 +148,7 @@ describe('the grammar of REQUIREMENTS 5', () => {
       'full-resync': 'full-resync t',
       verify: 'verify t adam',
       settings: 'settings --tag t priority 3',
+      'alarms-ack': 'alarms ack node-lost.eve',
       'bitmap-mark-clean': 'bitmap mark-clean t eve',
       'bitmap-mark-dirty': 'bitmap mark-dirty t eve',
     };

@@ -4,6 +4,7 @@ import { ageText } from '../../projections/status-text.ts';
 import { Exit, exitCodes } from '../program.ts';
 import { type ConnectionOptions, timeoutMsOf, withConnection } from './connection.ts';
 import { Entries } from './history.ts';
+import { type IssueOptions, issue, withIssue } from './issue.ts';
 import { ask, asking } from './query.ts';
 import { columnsOf } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -58,11 +59,19 @@ const Alarm = z.looseObject({
   text: z.string(),
   because: z.string(),
   since: z.string().nullable(),
+  acknowledged: z.object({ by: z.string(), at: z.string(), reason: z.string().nullable() }).nullable(),
 });
 
 const alarmsCommand = (terminal: Terminal): Command =>
   withConnection(new Command('alarms').description('what an operator should look at'))
-    .addHelpText('after', '\nExample:\n  mirrorkeeper alarms')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  mirrorkeeper alarms
+  mirrorkeeper alarms ack node-lost.eve --reason "its board is being replaced"`,
+    )
+    .addCommand(acknowledgeCommand(terminal))
     .action((options: ConnectionOptions) =>
       asking(terminal, options, async (client) => {
         const schema = z.object({ alarms: z.array(Alarm) });
@@ -71,16 +80,27 @@ const alarmsCommand = (terminal: Terminal): Command =>
       }),
     );
 
+const acknowledgeCommand = (terminal: Terminal): Command =>
+  withIssue(
+    new Command('ack')
+      .description('say that you have seen an alarm: it stays until its cause is gone, with your name')
+      .argument('<id>', 'as `alarms` shows it'),
+  ).action((alarm: string, options: IssueOptions) => issue(terminal, 'alarms-ack', { alarm }, options));
+
 export function alarmsText(alarms: readonly z.infer<typeof Alarm>[]): string {
   if (alarms.length === 0) return 'no alarms';
-  const rows = alarms.map(({ id, severity, text, because, since }) => [
+  const rows = alarms.map(({ id, severity, text, because, since, acknowledged }) => [
     severity,
     id,
     text,
     `since ${since ?? because}`,
+    acknowledged === null ? '' : acknowledgedText(acknowledged),
   ]);
   return columnsOf(rows);
 }
+
+const acknowledgedText = ({ by, at, reason }: { by: string; at: string; reason: string | null }) =>
+  `acknowledged by ${by} at ${at}${reason === null ? '' : `: ${reason}`}`;
 
 const Outcome = z.looseObject({ id: z.string(), outcome: z.string(), events: Entries });
 
