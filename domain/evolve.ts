@@ -2,6 +2,7 @@ import { produce } from 'immer';
 import { observationOf } from './commands.ts';
 import type { AnyEvent, DomainEvent, EventType } from './events.ts';
 import { clusterRecipes } from './evolve/cluster.ts';
+import { setCommand } from './evolve/commands.ts';
 import { noteOvertaken, openCommands } from './evolve/overtaken.ts';
 import type { NodeRecipe, ResourceRecipe } from './evolve/recipe.ts';
 import { resourceRecipes } from './evolve/resource.ts';
@@ -81,5 +82,5 @@ function noteObservation({ replicas }: ResourceState, { node, actor, command }: 
 
 function noteCommand(state: ClusterState, event: AnyEvent): void {
   if (event.command === null || state.commands[event.command]) return;
-  state.commands[event.command] = { digest: event.digest ?? '', outcome: 'running', tag: event.resource };
+  setCommand(state, event.command, { digest: event.digest ?? '', outcome: 'running', tag: event.resource });
 }

@@ -10,8 +10,10 @@ export interface ClusterState {
   nodes: Record<string, NodeState>;
   resources: Record<string, ResourceState>;
   settings: Settings;
-  /** What became of a command, by its id: an id means one command for ever (rule 22). */
+  /** What became of the latest commands, by their ids; of older ones the journal tells (rule 22). */
   commands: Record<string, CommandState>;
+  /** How many these are. */
+  commandCount: number;
 }
 
 export interface NodeState {
@@ -185,7 +187,7 @@ export interface MirrorState {
 }
 
 export function emptyState(): ClusterState {
-  return { nodes: {}, resources: {}, settings: {}, commands: {} };
+  return { nodes: {}, resources: {}, settings: {}, commands: {}, commandCount: 0 };
 }
 
 /** The node that serves, where exactly one does. */

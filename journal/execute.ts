@@ -27,7 +27,7 @@ export type Executed =
   | Extract<Plan, { kind: 'planned' }>;
 
 export interface ExecuteContext {
-  readonly journal: Pick<Journal, 'append' | 'damage' | 'replay'>;
+  readonly journal: Pick<Journal, 'append' | 'damage' | 'ofCommand'>;
   /** Folded from every event that is durable, own appends included, when `append` resolves. */
   readonly state: () => ClusterState;
   /** While that does not hold, because the past is folded anew: resolves when it does again. */
@@ -45,7 +45,8 @@ const repliesMax = 1000;
 /**
  * The command loop. For each command, one after the other for each resource:
  *
- * 1. a command that was executed before gets the reply it got (rule 22);
+ * 1. a command that was executed before gets the reply it got (rule 22), however long ago: what the state does not hold
+ *    any more is looked up in the journal;
  * 2. facts are asked for, and the command is decided upon the state and these facts;
  * 3. events, or the refusal, become durable *before* any effect and before the reply (DESIGN 2);
  * 4. the reply.
@@ -75,12 +76,18 @@ export class CommandLoop {
     const { journal, state, factsFor } = this.#context;
     await this.#settled();
     // 1. What was executed before.
-    if (state().commands[command.id]?.digest === command.digest) return await this.#earlierReply(command.id);
+    if (state().commands[command.id]?.digest === command.digest) return replyOf(await this.#earlier(command));
     // 2. The decision.
-    const asked = await factsFor(command, state());
+    const isLookedUp = isOfPerson(command) && state().commands[command.id] === undefined;
+    const [asked, earlier] = await Promise.all([
+      factsFor(command, state()),
+      isLookedUp ? this.#earlier(command) : [],
+    ]);
+    if (digestOf(earlier, command.id) === command.digest) return replyOf(earlier);
     await this.#settled();
     const facts = { ...asked, journalDamaged: journal.damage().length > 0 };
-    const decision = this.#isIdTaken(command) ? idTaken(command) : decide(state(), command, facts);
+    const isTaken = earlier.length > 0 || this.#isIdTaken(command);
+    const decision = isTaken ? idTaken(command) : decide(state(), command, facts);
     const cause = causeOf(state(), command, facts.self) ?? undefined;
     // 3. Durable before anything else.
     if (decision.kind === 'refused') return await this.#refuse(command, facts, cause, decision);
@@ -122,13 +129,10 @@ export class CommandLoop {
     return plan.kind === 'planned' ? plan : { ...plan, id: null };
   }
 
-  /** As the journal tells it: this process did not execute it, or has forgotten. */
-  async #earlierReply(id: string): Promise<Executed> {
-    const events: EventEnvelope[] = [];
-    for await (const batch of this.#context.journal.replay())
-      events.push(...batch.filter(({ command }) => command === id));
-    const refused = events.find(({ type }) => type.startsWith(envelopeType('command.refused', 1)));
-    return refused === undefined ? { kind: 'accepted', events } : refusedReply(refused);
+  /** Events of the first command with that id: that another one was refused for it is none of its own. */
+  async #earlier({ id }: Command): Promise<readonly EventEnvelope[]> {
+    const events = await this.#context.journal.ofCommand(id);
+    return events.filter(({ data }) => data['code'] !== 'command-id-reused');
   }
 
   /** By another command that may still be under way: the state does not know it yet. */
@@ -185,6 +189,21 @@ function drafts(
     cause,
     data: index === 0 ? { ...one.data, decision: { command, facts, ...reply } } : one.data,
   }));
+}
+
+/** Ids of policies and engines are never sent again by anybody who could not know. */
+const isOfPerson = ({ actor }: Command): boolean => actor.via !== 'engine' && actor.via !== 'policy';
+
+/** Of the command that these events came of; the decisions of others may have ended it. */
+function digestOf(events: readonly EventEnvelope[], id: string): string | undefined {
+  const decisions = events.map(({ data }) => data['decision'] as { command?: Partial<Command> } | undefined);
+  return decisions.find((decision) => decision?.command?.id === id)?.command?.digest;
+}
+
+/** As the journal tells it: this process did not execute it, or has forgotten. */
+function replyOf(events: readonly EventEnvelope[]): Executed {
+  const refused = events.find(({ type }) => type.startsWith(envelopeType('command.refused', 1)));
+  return refused === undefined ? { kind: 'accepted', events } : refusedReply(refused);
 }
 
 function refusedReply(stored: EventEnvelope): Executed {

@@ -137,6 +137,8 @@ export interface Journal {
   read(range: EventRange): AsyncIterable<readonly EventEnvelope[]>;
   /** All logs, each in order, log after log (by node, then incarnation), from behind `after` on. */
   replay(after?: Heads): AsyncIterable<readonly EventEnvelope[]>;
+  /** All events that came of a command, whichever node wrote them: node by node. */
+  ofCommand(id: string): Promise<readonly EventEnvelope[]>;
   heads(): Heads;
   logs(): readonly LogHead[];
   /** This node's head as others may hold it against us later. */

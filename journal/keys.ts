@@ -4,6 +4,7 @@ import type { EventPosition } from '../domain/envelope.ts';
  * Keys of the journal's database, all text:
  *
  *   e!NODE!INCARNATION!SEQUENCE   an event (numbers padded, so that key order is log order)
+ *   c!COMMAND!NODE!INCARNATION!SEQUENCE   that this event came of the command with that id; no value
  *   q!NODE!INCARNATION!SEQUENCE   an event that a later incarnation left behind: kept, but no part of the log
  *   h!NODE                        the latest signed head heard of a node
  *   s!NAME                        the heads of a snapshot
@@ -21,6 +22,14 @@ export const eventKey = ({ node, incarnation, sequence }: EventPosition): string
   `e!${node}!${padded(incarnation, incarnationDigits)}!${padded(sequence, sequenceDigits)}`;
 
 export const quarantineKey = (position: EventPosition): string => `q${eventKey(position).slice(1)}`;
+
+export const commandKey = (command: string, position: EventPosition): string =>
+  `c!${command}!${eventKey(position).slice(2)}`;
+
+export const commandBounds = (command: string) => ({ gte: `c!${command}!`, lt: `c!${command}"` });
+
+export const parseCommandKey = (key: string): EventPosition | undefined =>
+  parseEventKey(`e!${key.split('!').slice(-3).join('!')}`);
 
 export const signedHeadKey = (node: string): string => `h!${node}`;
 

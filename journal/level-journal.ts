@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { comparePositions, type EventEnvelope, type Head, type Heads } from '../domain/envelope.ts';
 import type { NodeName } from '../domain/vocabulary.ts';
+import { eventsOfCommand, indexWrites } from './command-index.ts';
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
 import { DurableLogs, type LogWrite } from './durable-logs.ts';
 import { EventStore } from './event-store.ts';
@@ -142,7 +143,7 @@ export class LevelJournal implements Journal {
     // Stamped in the same turn wherever possible: `seen` is then what the decision knew.
     if (this.#isClosed || this.#parts.durable.hasFailed) await this.#ready();
     const writes = this.#stamper.stamp(drafts);
-    await this.#commits.add(writes);
+    await this.#commits.add(indexed(writes));
     return writes.map(({ event }) => event);
   }
 
@@ -161,7 +162,7 @@ export class LevelJournal implements Journal {
         store,
         attested,
       });
-      await this.#commits.add(writes);
+      await this.#commits.add(indexed(writes));
       return received;
     });
   }
@@ -207,6 +208,10 @@ export class LevelJournal implements Journal {
 
   replay(after: Heads = {}): AsyncIterable<readonly EventEnvelope[]> {
     return replayLogs(this.#parts.store, this.logs(), after);
+  }
+
+  ofCommand(id: string): Promise<readonly EventEnvelope[]> {
+    return eventsOfCommand(this.#parts.store, id);
   }
 
   heads(): Heads {
@@ -302,6 +307,12 @@ export class LevelJournal implements Journal {
     }
   }
 }
+
+/** The events last: whether a batch got to the disk is told by its last write. */
+const indexed = (writes: readonly Required<LogWrite>[]): LogWrite[] => [
+  ...writes.flatMap(({ event }) => indexWrites(event).map((write) => ({ write }))),
+  ...writes,
+];
 
 /** A journal is one node's for ever. Errors: `bad-chain`. */
 async function claim(store: EventStore, { found }: HeadFile, options: LevelJournalOptions): Promise<void> {

@@ -1,4 +1,5 @@
 import { type EventEnvelope, eventId } from '../domain/envelope.ts';
+import { indexWrites } from './command-index.ts';
 import type { EventStore, StoreWrite } from './event-store.ts';
 import type { Damage, EventRange, FetchEvents } from './journal.ts';
 import { eventKey, quarantineKey } from './keys.ts';
@@ -90,7 +91,7 @@ async function replace(store: EventStore, events: readonly EventEnvelope[]): Pro
     const present = await store.get(key).catch(() => undefined);
     if (present === value) continue;
     if (present !== undefined) writes.push({ type: 'put', key: quarantineKey(event), value: present });
-    writes.push({ type: 'put', key, value });
+    writes.push(...indexWrites(event), { type: 'put', key, value });
   }
   if (writes.length > 0) await store.write(writes);
 }

@@ -15,7 +15,7 @@ export function draftOf(number: number): EventDraft {
     type: envelopeType(type, eventSchemas[type].version),
     subject: resource ?? undefined,
     actor: { id: 'engine', via: 'engine', verified: true },
-    command: `observation/${number}`,
+    command: `engine/${writer}/${number}`,
     data,
   };
 }

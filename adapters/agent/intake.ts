@@ -280,21 +280,12 @@ export class CommandIntake {
     };
   }
 
+  /** The end may have come before it was sent again. */
   async #endOf(events: readonly EventEnvelope[], id: string): Promise<Ended | undefined> {
-    const failed = events.find(
-      ({ type, data }) => type.includes('.command.failed.') && data['commandId'] === id,
-    );
-    if (failed) return { ok: false, why: String(failed.data['why']) };
     const outcome = this.#history.state.commands[id]?.outcome;
-    if (outcome === 'completed') return { ok: true };
-    return outcome === 'failed' ? { ok: false, why: await this.#whyFailed(id) } : undefined;
-  }
-
-  /** It had failed before it was sent again. */
-  async #whyFailed(id: string): Promise<string> {
-    for (const event of (await this.#past.order()).events().map(toEvent))
-      if (event.type === 'command.failed' && event.data.commandId === id) return event.data.why;
-    return 'it failed';
+    const ended = endAmong(events.map(toEvent), id);
+    if (ended !== undefined || outcome === 'running') return ended;
+    return endAmong(await this.#past.ofCommand(id), id);
   }
 
   /** Resolves at the terminal event of the command, whoever wrote it. */
@@ -340,6 +331,15 @@ export class CommandIntake {
       });
     });
   }
+}
+
+function endAmong(events: readonly AnyEvent[], id: string): Ended | undefined {
+  for (const event of events) {
+    if (event.type === 'command.failed' && event.data.commandId === id)
+      return { ok: false, why: event.data.why };
+    if (event.type === 'command.completed' && event.data.commandId === id) return { ok: true };
+  }
+  return undefined;
 }
 
 /** Names, shapes and sizes are checked here and trusted inside. */

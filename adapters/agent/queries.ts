@@ -3,7 +3,7 @@ import type { AnyEvent } from '../../domain/events.ts';
 import { replay } from '../../domain/evolve.ts';
 import { type Refusal, refuse } from '../../domain/refusals.ts';
 import { SettingKey, settingOf } from '../../domain/settings.ts';
-import { emptyState } from '../../domain/state.ts';
+import { type CommandState, emptyState } from '../../domain/state.ts';
 import { NodeName, regionSize, Tag } from '../../domain/vocabulary.ts';
 import { eventsAt, knownBefore, knownHistory } from '../../journal/past.ts';
 import { backtest } from '../../projections/backtest.ts';
@@ -137,10 +137,10 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
       .map(([, view]) => view),
   }),
   command: async ({ history, past }, { command: id }: Args<'command'>) => {
-    const known = history.state.commands[id];
-    const events = (await eventsOf(past)).filter((event) => event.command === id);
+    const known = history.state.commands[id]?.outcome;
+    const events = await past.ofCommand(id);
     if (!known && events.length === 0) return { command: { id, outcome: 'unknown', events: [] } };
-    return { command: { id, outcome: known?.outcome ?? 'running', events: events.map(timelineEntry) } };
+    return { command: { id, outcome: known ?? outcomeOf(events), events: events.map(timelineEntry) } };
   },
   'settings-read': ({ history }, { tag, node, peer, key }: Args<'settings'>) => {
     const keys = key === undefined ? SettingKey.options : [key];
@@ -196,6 +196,14 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
     return { bitmaps: examined };
   },
 };
+
+/** Of a command that is too old for the state to know it. */
+function outcomeOf(events: readonly AnyEvent[]): CommandState['outcome'] {
+  const types = events.map(({ type }) => type);
+  if (types.includes('command.completed')) return 'completed';
+  if (types.includes('command.failed')) return 'failed';
+  return types.includes('command.refused') ? 'refused' : 'running';
+}
 
 const eventsOf = async (past: WholeOrder): Promise<readonly AnyEvent[]> =>
   (await past.order()).events().map(toEvent);

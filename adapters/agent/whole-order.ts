@@ -1,9 +1,10 @@
 import { CausalOrder, causalFacts } from '../../domain/causality.ts';
 import type { EventEnvelope } from '../../domain/envelope.ts';
+import type { AnyEvent } from '../../domain/events.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { orderedEvents } from '../../journal/ordered.ts';
 import type { Clock, Timer } from '../engine/clock.ts';
-import type { History } from './history.ts';
+import { type History, toEvent } from './history.ts';
 
 /** A past that somebody looks at is looked at more than once. */
 const keptMs = 60_000;
@@ -14,12 +15,12 @@ const keptMs = 60_000;
  */
 export class WholeOrder {
   readonly #history: History;
-  readonly #journal: Pick<Journal, 'logs' | 'read'>;
+  readonly #journal: Pick<Journal, 'logs' | 'read' | 'ofCommand'>;
   readonly #clock: Clock;
   #read: Promise<CausalOrder<EventEnvelope>> | null = null;
   #forgetting: Timer | null = null;
 
-  constructor(history: History, journal: Pick<Journal, 'logs' | 'read'>, clock: Clock) {
+  constructor(history: History, journal: Pick<Journal, 'logs' | 'read' | 'ofCommand'>, clock: Clock) {
     this.#history = history;
     this.#journal = journal;
     this.#clock = clock;
@@ -37,6 +38,11 @@ export class WholeOrder {
     // More has happened since than the history has in memory.
     this.#read = this.#readAll();
     return await this.#read;
+  }
+
+  /** What came of a command, however long ago. */
+  async ofCommand(id: string): Promise<readonly AnyEvent[]> {
+    return (await this.#journal.ofCommand(id)).map(toEvent);
   }
 
   close(): void {

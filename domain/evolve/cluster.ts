@@ -2,6 +2,7 @@ import type { EventType } from '../events.ts';
 import { type Scope, scopeKey } from '../settings.ts';
 import { type ClusterState, type ResourceState, sourceOf } from '../state.ts';
 import type { NodeName } from '../vocabulary.ts';
+import { setCommand } from './commands.ts';
 import { created } from './newborn.ts';
 import { endTransitions, type NodeRecipe, type Of, setPhase } from './recipe.ts';
 
@@ -98,5 +99,5 @@ export function endCommand(
   // An id that was used for another command stays that one's.
   if (event.type === 'command.refused' && event.data.code === 'command-id-reused') return;
   for (const resource of known(state, event.resource)) delete resource.unsettled[event.data.commandId];
-  state.commands[event.data.commandId] = { digest: event.data.digest, outcome, tag: event.resource };
+  setCommand(state, event.data.commandId, { digest: event.data.digest, outcome, tag: event.resource });
 }

@@ -41,7 +41,13 @@ function cluster(change: Partial<ResourceState> = {}, dead: readonly NodeName[] 
     confirmation: null,
     ...change,
   };
-  const state = { nodes: Object.fromEntries(nodes), resources: { t1: resource }, settings: {}, commands: {} };
+  const state = {
+    nodes: Object.fromEntries(nodes),
+    resources: { t1: resource },
+    settings: {},
+    commands: {},
+    commandCount: 0,
+  };
   return state as unknown as ClusterState;
 }
 

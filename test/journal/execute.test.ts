@@ -1,7 +1,20 @@
 import { describe, expect, it } from 'vitest';
+import { commandsKept } from '../../domain/evolve/commands.ts';
 import type { Executed } from '../../journal/execute.ts';
+import type { EventDraft } from '../../journal/journal.ts';
+import { command } from '../domain/given.ts';
 import { create, createFacts, decider, join } from './decider.ts';
 import { allEvents, temporaryDirectory } from './support.ts';
+
+const ended = (id: string): EventDraft => ({
+  type: 'mirrorkeeper.command.completed.v1',
+  actor: { id: 'root', via: 'socket', verified: false },
+  command: id,
+  data: { commandId: id, digest: id, device: null },
+});
+
+const setting = (id: string, value: number) =>
+  command('settings', { tag: 'web', key: 'resync-min', value, id, digest: `${value}` } as never);
 
 const idsOf = (executed: Executed) =>
   executed.kind === 'accepted' ? executed.events.map(({ id }) => id) : executed;
@@ -50,6 +63,31 @@ describe('the command loop', () => {
     expect(reused).toMatchObject({ kind: 'refused', refusal: { code: 'command-id-reused' } });
     expect(await loop.execute(create('one'))).toEqual(await first);
     expect((await first).kind).toBe('accepted');
+  });
+
+  it('knows a command for ever, also when the state does not any more: one effect, one meaning (I11)', async () => {
+    const directory = temporaryDirectory();
+    const first = await decider(directory, createFacts);
+    await first.loop.execute(join);
+    await first.loop.execute(create('one'));
+    const refused = await first.loop.execute(create('again'));
+    expect(refused).toMatchObject({ kind: 'refused', refusal: { code: 'tag-exists' } });
+    const done = await first.loop.execute(setting('set', 1));
+    expect(done.kind).toBe('accepted');
+    for (let number = 0; number < 4; number += 1)
+      await first.journal.append(Array.from({ length: commandsKept }, (_, at) => ended(`${number}-${at}`)));
+    expect(Object.keys(first.state().commands)).not.toContain('set');
+    expect(first.state().commandCount).toBe(Object.keys(first.state().commands).length);
+    const count = (await allEvents(first.journal)).length;
+    await first.journal.close();
+
+    const { loop, journal } = await decider(directory, createFacts);
+    expect(idsOf(await loop.execute(setting('set', 1)))).toEqual(idsOf(done));
+    expect(await loop.execute(create('again'))).toEqual(refused);
+    expect(await allEvents(journal)).toHaveLength(count);
+    const reused = { kind: 'refused', refusal: { code: 'command-id-reused' } };
+    expect(await loop.execute(setting('set', 2))).toMatchObject(reused);
+    expect(idsOf(await loop.execute(setting('set', 1)))).toEqual(idsOf(done));
   });
 
   it('decides one command after the other for a resource: of two equal creates one is refused', async () => {

@@ -78,6 +78,12 @@ export class MemoryJournal implements Journal {
     for (const [, log] of [...this.#logs].sort(([a], [b]) => (a < b ? -1 : 1))) yield [...log];
   }
 
+  async ofCommand(id: string): Promise<readonly EventEnvelope[]> {
+    return [...this.#logs.values()]
+      .flat()
+      .filter(({ command, data }) => command === id || data['commandId'] === id);
+  }
+
   heads(): Heads {
     const heads: Record<string, Head> = {};
     for (const [node, log] of this.#logs) {
