@@ -164,7 +164,7 @@ export class MirrorResync implements CopyTarget {
     const number = this.#start?.number ?? 0;
     this.#state.enter('finishing');
     replica.update(
-      (record) => resyncSourceFinished(record, node),
+      (record) => replica.asLogsAre(resyncSourceFinished(record, node), node),
       (error) => {
         if (error !== null || !this.#isCurrent('finishing', number)) return;
         this.#state.required = true;

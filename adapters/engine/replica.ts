@@ -104,6 +104,12 @@ export class Replica {
     );
   }
 
+  /** FAULTS 15: a log that failed while the resync ran covers nothing of what comes after it. */
+  asLogsAre(record: ReplicaRecord, peer: NodeName): ReplicaRecord {
+    const isInvalid = this.volumes.some(({ logs }) => logs.get(peer)?.state === 'invalid');
+    return isInvalid ? withIntentLog(record, peer, 'invalid') : record;
+  }
+
   markedRegions(peer: NodeName): number {
     return this.volumes.reduce((sum, { logs }) => sum + (logs.get(peer)?.markedCount ?? 0), 0);
   }

@@ -243,7 +243,7 @@ export class Target implements Applied {
         const source = { node: peer.node, inSync: finish.inSync, generation: finish.generation };
         replica.update(
           (record) => ({
-            ...resyncTargetFinished(record, source, replica.node, finish.logs),
+            ...replica.asLogsAre(resyncTargetFinished(record, source, replica.node, finish.logs), peer.node),
             crashedSource: false,
             dataCorrupt: false,
           }),

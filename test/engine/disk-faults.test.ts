@@ -153,4 +153,18 @@ describe('bitmaps that cannot be written (FAULTS 15)', () => {
     });
     expect(adam.engine.node?.replica.record.generation.peers).toMatchObject({ eve: { intentLog: 'kept' } });
   });
+
+  it('a resync in which the bitmap of the target fails does not make that bitmap good again', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, options);
+    await adam.until('clean logs', () => adam.peer(eve).dirtyRegions + eve.peer(adam).dirtyRegions === 0);
+    bitmaps[1]?.setRules([{ operations: ['write'], fault: { kind: 'error', code: 'ENOSPC' } }]);
+    await adam.ordered({ order: 'resync', peer: 'eve', kind: 'full', force: true });
+    await eve.until('an invalid log', () =>
+      eve.observations.some(({ type }) => type === 'intent-log-invalid'),
+    );
+    await adam.inSync(eve);
+    expect(eve.engine.node?.replica.record.generation.peers).toMatchObject({
+      adam: { intentLog: 'invalid' },
+    });
+  });
 });

@@ -26,6 +26,9 @@ export interface Plan {
   readonly timing: Timing;
   readonly writeTimeoutMs: number;
   readonly clearAfterMs: number;
+  readonly resyncChecksums: boolean;
+  /** Operators have mirrors in sync compared now and then. */
+  readonly verifies: boolean;
 }
 
 export const pairKey = (left: NodeName, right: NodeName) => [left, right].sort().join('+');
@@ -240,7 +243,12 @@ export class Host {
       intentLogs: plan.intentLogs === 'kept' ? folder : 'none',
       keyFile: '/key',
       listen: { host: this.node, port: linkPort },
-      settings: { ...plan.timing, writeTimeoutMs: plan.writeTimeoutMs, clearAfterMs: plan.clearAfterMs },
+      settings: {
+        ...plan.timing,
+        writeTimeoutMs: plan.writeTimeoutMs,
+        clearAfterMs: plan.clearAfterMs,
+        resyncChecksums: plan.resyncChecksums,
+      },
       create: !this.#isCreated,
       isFirst: !this.#isCreated && this.node === plan.nodes[0],
     };

@@ -88,8 +88,14 @@ export class Onlooker {
     if (unfit !== null) this.#fail(`I2: ${host.node} serves although it is ${unfit}`);
   }
 
-  /** Without an agent the engine's own links decide who is lost (REQUIREMENTS 1). */
+  /**
+   * Without an agent the engine's own links decide who is lost (REQUIREMENTS 1). A verify compares both at one moment
+   * of their stream: there nothing differs.
+   */
   pushed(host: Host, message: object): void {
+    if ('differing' in message && message.differing !== 0) {
+      this.#fail(`I1: ${host.node} finds differences in a mirror in sync: ${JSON.stringify(message)}`);
+    }
     if (host.isWatched || !('type' in message) || message.type !== 'peer-out-of-sync') return;
     if ('because' in message && message.because === 'lost' && 'peer' in message) {
       this.#excuse(host.node, String(message.peer), 'lost');

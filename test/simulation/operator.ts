@@ -120,6 +120,7 @@ export class Operator {
       this.#forceBest();
     }
     if (this.isCalm) for (const host of this.#hosts) this.#resumePaused(host);
+    if (this.#plan.verifies && this.#random.chance(0.2)) this.#verify(serving);
     const isTroubled = serving.length > 1 || this.#splits().length > 0;
     this.#troubleSinceMs = isTroubled ? (this.#troubleSinceMs ?? this.#world.nowMs) : null;
     if (this.#troubleSinceMs !== null && this.#world.nowMs - this.#troubleSinceMs > 3_000) {
@@ -127,6 +128,12 @@ export class Operator {
       if (serving.length > 1) this.#stepDown(serving);
       else this.#resolveSplitBrain();
     }
+  }
+
+  #verify([source]: readonly Host[]): void {
+    const target = this.#random.pick(this.#hosts);
+    if (source === undefined || target === source) return;
+    source.agent?.order({ order: 'verify', peer: target.node });
   }
 
   #resumePaused(source: Host): void {

@@ -89,7 +89,9 @@ export function drawProfile(random: Random): Profile {
   const clearAfterMs = random.pick([50, 500, 5_000]);
   const enlarged = plan === narrow.plan && random.chance(0.1) ? withLargeVolume(plan, random) : plan;
   const compress = random.chance(0.3) ? drawPairs(plan.nodes, () => random.pick([0, 1, 6])) : plan.compress;
-  return { ...narrow, plan: { ...enlarged, clearAfterMs, compress } };
+  const resyncChecksums = random.chance(0.3);
+  const verifies = random.chance(0.3);
+  return { ...narrow, plan: { ...enlarged, clearAfterMs, compress, resyncChecksums, verifies } };
 }
 
 /** More regions than an intent log marks one by one (intent-log.ts). */
@@ -127,6 +129,8 @@ function drawPlan(random: Random): Plan {
     timing: { heartbeatMs: 200, lostAfter: 5 },
     writeTimeoutMs: 2_000,
     clearAfterMs: 5_000,
+    resyncChecksums: false,
+    verifies: false,
   };
 }
 

@@ -80,6 +80,7 @@ class Run {
         pushed: (host: Host, message: object) => {
           world.note(host.node, `pushes ${JSON.stringify(message)}`);
           if ('type' in message && 'kind' in message) world.count(`${message.type} ${message.kind}`);
+          if ('type' in message && 'differing' in message) world.count(`${message.type}`);
           this.#onlooker.pushed(host, message);
         },
       },
