@@ -85,6 +85,8 @@ export const eventSchemas = {
       mount: AbsolutePath.nullable(),
       bitmap: z.union([z.literal('none'), AbsolutePath]).nullable(),
       fullSync: z.boolean(),
+      /** Without a full resync: the generation of the source's baseline, since which the copy was made. */
+      baseline: Generation.optional(),
       replication: Endpoint,
     }),
   ),

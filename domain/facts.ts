@@ -1,5 +1,5 @@
 import type { Reign } from './events.ts';
-import type { NodeName } from './vocabulary.ts';
+import type { Generation, NodeName } from './vocabulary.ts';
 
 /**
  * What the decider knows beside the history: asked for before it decides, and recorded in the event (DESIGN 2), so
@@ -26,6 +26,8 @@ export interface Facts {
   readonly serving?: Reign | null;
   /** The alarm that is to be acknowledged, as this node shows it; null where none of that id is raised. */
   readonly alarm?: RaisedAlarm | null;
+  /** The generation since which this node's engine has tracked changes for a copy that is shipped (rule 2). */
+  readonly baseline?: Generation | null;
   /** HOST:PORT at which this node's replica will be reached: the engine's own, fixed for good (rule 2). */
   readonly replication?: { readonly host: string; readonly port: number };
   /** Answers to the promise that was asked for `epoch` (rules 7 and 9), collected before a last owner returns. */

@@ -118,6 +118,20 @@ export const addPeer = <R extends ReplicaGenerations>(
   intentLog: IntentLogState,
 ): R => withPeer(replica, peer, { ...unknownPeer, outOfSync: true, moved: true, intentLog });
 
+/** The resource is extended to `peer`, which has a copy made since the baseline, or to which this copy belongs. */
+export const addPeerWithCopy = <R extends ReplicaGenerations>(
+  replica: R,
+  peer: NodeName,
+  baseline: Generation,
+): R =>
+  withPeer(replica, peer, {
+    ...unknownPeer,
+    base: baseline,
+    outOfSync: true,
+    moved: replica.generation.current !== baseline,
+    intentLog: 'kept',
+  });
+
 /** `peer` does not get every write any more; a generation must begin before anything is acknowledged without it. */
 export function losePeer<R extends ReplicaGenerations>(replica: R, peer: NodeName): R {
   const known = peerOf(replica, peer);

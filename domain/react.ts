@@ -13,7 +13,7 @@ import {
   replicaNodes,
   sourceOf,
 } from './state.ts';
-import type { Mode, NodeName, Tag } from './vocabulary.ts';
+import type { Generation, Mode, NodeName, Tag } from './vocabulary.ts';
 
 /**
  * What a node owes to a state: idempotent orders to its own engine and host, and proposals that its policy makes.
@@ -28,6 +28,8 @@ export type Intent =
       readonly resource: string;
       readonly volumes: readonly VolumeOf[];
       readonly bitmap: string | null;
+      /** Its volumes are a copy that was made since that generation. */
+      readonly adopts: Generation | null;
       readonly replication: EndpointOf;
     }
   | {
@@ -38,6 +40,8 @@ export type Intent =
       readonly mode: Mode;
       readonly compress: number;
       readonly asyncLimit: number;
+      /** One of the two is a copy that was made since the other's baseline. */
+      readonly baseline: boolean;
     }
   /** Settings of this replica's engine that are not a pair's. Milliseconds, bytes per second. */
   | {
@@ -141,8 +145,8 @@ function opened(state: ClusterState, resource: ResourceState, self: NodeName): I
   const { tag } = resource;
   const replica = resource.replicas[self];
   if (!replica) return [];
-  const { volumes, bitmap, replication } = replica;
-  const open: Intent = { do: 'open', tag, resource: resource.id, volumes, bitmap, replication };
+  const { volumes, bitmap, adopts, replication } = replica;
+  const open: Intent = { do: 'open', tag, resource: resource.id, volumes, bitmap, adopts, replication };
   const peers = replicaNodes(resource).filter((node) => node !== self);
   return [
     open,
@@ -153,11 +157,26 @@ function opened(state: ClusterState, resource: ResourceState, self: NodeName): I
       const compress = compressionOf(state, resource, self, peer);
       const asyncLimit = settingOf(state.settings, { tag, node: self, peer }, 'async-limit') ?? 256;
       return at
-        ? [{ do: 'connect', tag, peer, at, mode: modeOf(resource, self, peer), compress, asyncLimit }]
+        ? [
+            {
+              do: 'connect',
+              tag,
+              peer,
+              at,
+              mode: modeOf(resource, self, peer),
+              compress,
+              asyncLimit,
+              baseline: isCopyOf(resource, self, peer) || isCopyOf(resource, peer, self),
+            },
+          ]
         : [];
     }),
   ];
 }
+
+/** `target` has a copy that was made since the baseline of its source. */
+const isCopyOf = ({ replicas, mirrors }: ResourceState, target: NodeName, source: NodeName): boolean =>
+  replicas[target]?.adopts != null && mirrors[target]?.source === source;
 
 /** Of the pair, whichever of them is the source: as somebody set it, else as it was extended. */
 function compressionOf(

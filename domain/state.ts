@@ -123,6 +123,8 @@ export interface ReplicaState {
   /** Mode of the pair with each other node, whichever of the two is the source. */
   pairs: Record<string, Mode>;
   fullSync: boolean;
+  /** Its copy was made since this generation, the source's baseline; until its first resync has completed. */
+  adopts: Generation | null;
   data: DataState;
   /** Its agent or engine began anew, and it has not met the source since: it cannot know what it missed. */
   away: boolean;

@@ -72,8 +72,10 @@ export async function gatherFacts(context: AgentContext, command: Command): Prom
       return { ...base, ...(await toCreate(context, command)) };
     case 'extend': {
       const points = pointsOf(command, command.mount ?? (resource && mountOfSource(resource)));
+      const baseline = engines.lastStatus(command.tag)?.replica?.baseline ?? null;
       return {
         ...base,
+        ...(command.fullSync ? {} : { baseline }),
         ...(await inspectThere(context, command.node, command.tag, pathsOf(command), points)),
       };
     }

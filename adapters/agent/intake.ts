@@ -207,6 +207,8 @@ export class CommandIntake {
     try {
       for (const other of peers)
         if (other !== node) await this.#context.engines.order(tag, { order, peer: other });
+      // A baseline: what changes from here on is tracked for copies that are yet to come.
+      if (peer === undefined && order === 'mark-clean') await this.#context.engines.order(tag, { order });
       return null;
     } catch (error) {
       return `the engine did not mark it: ${error instanceof Error ? error.message : error}`;

@@ -35,6 +35,7 @@ export async function openReplica(
     settings: { heartbeatMs: options.heartbeatMs, lostAfter: options.lostAfter },
     create: !wasOpened,
     isFirst,
+    ...(intent.adopts === null ? {} : { baseline: intent.adopts }),
   });
   engines.noteOpened(tag);
   if (wasOpened) await beganAnew(context, tag, resource);

@@ -167,6 +167,7 @@ export class Reconciler {
           peer: intent.peer,
           endpoints: [...intent.at],
           settings: { mode: intent.mode, asyncLimit: intent.asyncLimit, compress: intent.compress },
+          baseline: intent.baseline,
           pauseReason: this.#context.state().resources[tag]?.mirrors[intent.peer]?.paused?.reason ?? null,
         });
         return true;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { GenerationSet, ResyncMark } from '../../domain/generation-state.ts';
-import { Epoch, NodeName, Tag, targetsMax, VolumeName } from '../../domain/vocabulary.ts';
+import { Epoch, Generation, NodeName, Tag, targetsMax, VolumeName } from '../../domain/vocabulary.ts';
 
 /**
  * What a replica knows about itself, durable beside its data (DESIGN 2 "Generations", FAULTS 3, 20). It can veto what
@@ -45,6 +45,8 @@ export const ReplicaRecord = z.object({
     ({ peers }) => Object.keys(peers).length <= targetsMax,
     `at most ${targetsMax} peers`,
   ),
+  /** The generation since which a log says what has changed here (adapters/engine/baseline.ts), or null. */
+  baseline: Generation.nullable().default(null),
   observations: z.object({
     /** The number that the next observation gets. */
     next: z.int().positive(),
@@ -89,6 +91,7 @@ export function newReplicaRecord({ cluster, tag, resource, node, volumes }: Repl
     crashedSource: false,
     handedTo: null,
     generation: { current: null, history: [], forced: null, peers: {} },
+    baseline: null,
     observations: { next: 1, pending: [] },
     journalHead: null,
   };

@@ -96,6 +96,8 @@ export const orders = {
     create: z.boolean().default(false),
     /** With `create`: this replica's data is the beginning (rule 1), not something to be overwritten. */
     isFirst: z.boolean().default(false),
+    /** With `create`: the volumes are a copy of the source's, made since its baseline at this generation. */
+    baseline: Generation.optional(),
   }),
   /** A replica that there is; keeps a link to it. Opens its intent logs (all ones for a new peer, unless `baseline`). */
   connect: order('connect', {
@@ -104,6 +106,8 @@ export const orders = {
     settings: PeerSettings.optional(),
     /** An operator has paused the mirror to it, and why. */
     pauseReason: Reason.nullable().default(null),
+    /** A new peer: one of the two is a copy of the other, made since its baseline (`extend --no-full-sync`). */
+    baseline: z.boolean().default(false),
   }),
   /** The peer's link is closed and it is forgotten, its intent logs included (rule 3). Refused while it is followed. */
   disconnect: order('disconnect', { peer: NodeName }),
@@ -171,8 +175,8 @@ export const orders = {
   flags: order('flags', { lastOwner: z.boolean().optional(), dataCorrupt: z.boolean().optional() }),
   /** The intent log for a peer, per volume: how many regions are marked. */
   examine: order('examine', { peer: NodeName }),
-  /** The operator swears that the copies are equal; the baseline of `--no-full-sync` (REQUIREMENTS 2.6). */
-  'mark-clean': order('mark-clean', { peer: NodeName }),
+  /** The operator swears that the copies are equal. Without a peer: a baseline begins (REQUIREMENTS 2.6). */
+  'mark-clean': order('mark-clean', { peer: NodeName.optional() }),
   'mark-dirty': order('mark-dirty', { peer: NodeName }),
   /** The journal's head that this node has durably written, kept beside the replica (FAULTS 20). */
   'journal-head': order('journal-head', {
@@ -400,6 +404,8 @@ export const EngineStatus = z.object({
       resyncing: z.object({ source: NodeName, kind: z.enum(['full', 'partial']) }).nullable(),
       handedTo: z.object({ node: NodeName, epoch: Epoch }).nullable(),
       generation: Generation.nullable(),
+      /** The generation since which changes are tracked for copies that are yet to come. */
+      baseline: Generation.nullable(),
       failed: z.string().nullable(),
       journalHead: z.object({ incarnation: Count, sequence: Count, hash: z.string() }).nullable(),
       /** Of the replication port, once it listens. */

@@ -47,6 +47,7 @@ function replicaStatus(node: Node, ports: EnginePorts): EngineStatus['replica'] 
     resyncing: resyncing === null ? null : { source: resyncing.source, kind: resyncing.kind },
     handedTo,
     generation: record.generation.current,
+    baseline: record.baseline,
     failed: failure,
     journalHead,
     port: node.port,

@@ -105,8 +105,8 @@ export class Engine {
     const done = answer(reply);
     switch (order.order) {
       case 'connect': {
-        const { peer, endpoints, settings, pauseReason } = order;
-        node.connect(peer, endpoints, PeerSettings.parse(settings ?? {}), pauseReason, done);
+        const { peer, endpoints, settings, pauseReason, baseline } = order;
+        node.connect(peer, endpoints, PeerSettings.parse(settings ?? {}), pauseReason, baseline, done);
         return;
       }
       case 'disconnect':
@@ -161,7 +161,11 @@ export class Engine {
         replica.update((record) => withAcknowledged(record, order.observation), done);
         return;
       default: {
-        const peer = node.peers.get(order.peer);
+        if (order.order === 'mark-clean' && order.peer === undefined) {
+          this.#change((next) => node.startBaseline(next), done);
+          return;
+        }
+        const peer = order.peer === undefined ? undefined : node.peers.get(order.peer);
         if (peer === undefined)
           refuse(reply, new Refused('unknown-peer', `there is no replica on ${order.peer}`));
         else this.#orderPeer(node, peer, order, reply);

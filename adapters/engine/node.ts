@@ -1,4 +1,10 @@
-import { addPeer, forceTakeover, recordOutOfSync, takeover } from '../../domain/generation-state.ts';
+import {
+  addPeer,
+  addPeerWithCopy,
+  forceTakeover,
+  recordOutOfSync,
+  takeover,
+} from '../../domain/generation-state.ts';
 import { type Epoch, Generation, type NodeName } from '../../domain/vocabulary.ts';
 import type { Done } from '../block/block-device.ts';
 import { CompressingLink } from '../link/compressing-link.ts';
@@ -6,6 +12,7 @@ import { Deflater, inflated } from '../link/compression-codec.ts';
 import type { IncomingMessage, LinkFault } from '../link/link.ts';
 import { messageType } from '../link/protocol.ts';
 import type { Endpoint } from '../link/transport.ts';
+import { seedLogs, startBaseline } from './baseline.ts';
 import { aboutReceiver } from './bitmaps.ts';
 import { type Notice, PeerSettings, type ResourceSettings } from './control-protocol.ts';
 import { HandOver } from './hand-over.ts';
@@ -102,6 +109,7 @@ export class Node {
     endpoints: readonly Endpoint[],
     settings: PeerSettings,
     pauseReason: string | null,
+    baseline: boolean,
     done: Done,
   ): void {
     const network = this.#network;
@@ -122,7 +130,14 @@ export class Node {
     inSequence(
       [
         (next) => openLogs(this.replica, order, ports, node, next),
-        (next) => this.replica.update((record) => addPeer(record, node, intentLog), next),
+        (next) => {
+          const from = baseline ? seedLogs(this.replica, node, order.baseline !== undefined) : null;
+          this.replica.update(
+            (record) =>
+              from === null ? addPeer(record, node, intentLog) : addPeerWithCopy(record, node, from),
+            next,
+          );
+        },
       ],
       (error) => {
         if (error === null) {
@@ -134,6 +149,11 @@ export class Node {
         done(error);
       },
     );
+  }
+
+  startBaseline(done: Done): void {
+    const { order, ports } = this.#options;
+    startBaseline(this.replica, order, ports, this.#source?.path ?? null, done);
   }
 
   disconnect(node: NodeName, done: Done): void {

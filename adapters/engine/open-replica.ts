@@ -1,4 +1,4 @@
-import { createGeneration, recordOutOfSync } from '../../domain/generation-state.ts';
+import { adoptBaseline, createGeneration, recordOutOfSync } from '../../domain/generation-state.ts';
 import { Generation, type NodeName } from '../../domain/vocabulary.ts';
 import type { BlockDevice, Done } from '../block/block-device.ts';
 import type { ReplicaMetadata } from '../block/replica-metadata.ts';
@@ -64,6 +64,7 @@ export function openReplica(order: OpenOrder, ports: EnginePorts, changed: () =>
     }
     const replica = new Replica(volumes, metadata, ports, changed);
     const peers = Object.keys(replica.record.generation.peers) as NodeName[];
+    if (replica.record.baseline !== null) peers.push(replica.node);
     const logs = peers.map(
       (peer): Step =>
         (next) =>
@@ -114,7 +115,8 @@ function identityOf(order: OpenOrder, volumes: readonly Volume[]): ReplicaIdenti
 
 function freshRecord(order: OpenOrder, identity: ReplicaIdentity, ports: EnginePorts): ReplicaRecord {
   const record = newReplicaRecord(identity);
-  return order.isFirst ? createGeneration(record, Generation.parse(ports.randomHex(8))) : record;
+  if (order.isFirst) return createGeneration(record, Generation.parse(ports.randomHex(8)));
+  return order.baseline === undefined ? record : adoptBaseline(record, order.baseline);
 }
 
 /**

@@ -27,6 +27,7 @@ export function setData(
   if (data === 'up-to-date') {
     replica.away = false;
     replica.victimOf = null;
+    replica.adopts = null;
   }
   if (data !== 'outdated') replica.knowsOutOfSync = data === 'inconsistent';
   replica.data = data;

@@ -87,6 +87,7 @@ export function replicaOf(fields: ReplicaFields): ReplicaState {
     compress,
     pairs,
     fullSync,
+    adopts: null,
     data,
     away: false,
     knowsOutOfSync: data === 'inconsistent',

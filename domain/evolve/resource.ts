@@ -19,6 +19,8 @@ export const resourceRecipes: { [T in EventType]?: ResourceRecipe<T> } = {
       because: event.id,
       since: event.time,
     });
+    const replica = resource.replicas[data.node];
+    if (replica) replica.adopts = data.baseline ?? null;
     const source = lastSource(resource);
     if (source !== null) {
       resource.mirrors[data.node] = mirrorOf(source, data.node, event.id);

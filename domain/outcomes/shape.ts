@@ -67,6 +67,7 @@ export const extend: Outcome<'extend'> = ({ resource, command, facts }) => {
       mount: mount ?? mountOfSource(resource) ?? null,
       bitmap: bitmap ?? null,
       fullSync,
+      ...(fullSync || facts.baseline == null ? {} : { baseline: facts.baseline }),
       replication: endpoint(facts),
     }),
     completed(command, resource),

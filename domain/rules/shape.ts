@@ -111,9 +111,10 @@ export const targetAnswers = ({ command, facts }: Question<WithPaths>): Verdict 
     ? undefined
     : refuse('target-unreachable', `${command.node} did not answer`);
 
-export const noBaseline: Rule<CommandOf<'extend'>> = ({ resource, command }) => {
+export const noBaseline: Rule<CommandOf<'extend'>> = ({ resource, command, facts }) => {
   const source = sourceOf(resource);
-  if (command.fullSync || (source !== null && resource.replicas[source]?.baseline)) return undefined;
+  const isTracked = source !== null && resource.replicas[source]?.baseline === true && facts.baseline != null;
+  if (command.fullSync || isTracked) return undefined;
   return refuse('no-baseline', `changes of ${resource.tag} are not tracked on ${source}`, {
     allowed: [`bitmap mark-clean ${resource.tag} ${source}, then copy, then extend --no-full-sync`],
   });

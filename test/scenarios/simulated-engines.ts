@@ -611,6 +611,7 @@ export class EngineYard {
             paused: null,
             resyncing: null,
             generation: replica.generation as Generation | null,
+            baseline: null,
             failed: replica.failed,
             journalHead: null,
             port: 1,
