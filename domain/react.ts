@@ -76,6 +76,8 @@ export type Intent =
   | {
       readonly do: 'resync';
       readonly tag: Tag;
+      /** The reign that is told: a renewed one knows nothing of what its predecessor was told. */
+      readonly epoch: number;
       readonly peer: NodeName;
       readonly kind: 'partial' | 'full';
       /** The event of a `full-resync`: each is carried out, also where the engine found an earlier one void. */
@@ -237,14 +239,15 @@ function unmount(resource: ResourceState, self: NodeName, orderly: boolean): Int
 
 function mirrors(resource: ResourceState, self: NodeName): Intent[] {
   const { tag } = resource;
+  const epoch = resource.reigns.find(({ node }) => node === self)?.epoch ?? resource.epoch;
   return Object.values(resource.mirrors)
     .filter(({ source }) => source === self)
     .flatMap(({ target: peer, paused, fullResyncOrdered, verify }): Intent[] => {
       if (paused) return [{ do: 'pause', tag, peer, reason: paused.reason }];
       if (fullResyncOrdered !== null)
-        return [{ do: 'resync', tag, peer, kind: 'full', ordered: fullResyncOrdered }];
+        return [{ do: 'resync', tag, epoch, peer, kind: 'full', ordered: fullResyncOrdered }];
       const isVictim = resource.replicas[peer]?.victimOf === self;
-      if (isVictim) return [{ do: 'resync', tag, peer, kind: 'partial', ordered: null }];
+      if (isVictim) return [{ do: 'resync', tag, epoch, peer, kind: 'partial', ordered: null }];
       return verify ? [{ do: 'verify', tag, peer, started: verify.started }] : [];
     });
 }

@@ -175,13 +175,12 @@ describe('rule 12: resolve-split-brain', () => {
     const after = given(...apart, eveWrote, adamWrote, conflict, split, resolved);
     expect(violations(after.state)).toEqual([]);
     expect(after.state.resources[tag]?.reigns.map(({ node }) => node)).toEqual([eve]);
-    expect(standing(after.state, after.state.resources[tag], eve)).toContainEqual({
-      do: 'resync',
-      tag,
-      peer: adam,
-      kind: 'partial',
-      ordered: null,
-    });
+    const order = { do: 'resync', tag, peer: adam, kind: 'partial', ordered: null };
+    expect(standing(after.state, after.state.resources[tag], eve)).toContainEqual({ ...order, epoch: 1 });
+    // A renewed reign is told anew: what was left of the order ended with the reign that had it.
+    const renewed = entered(eve, 3, 'returned');
+    const { state } = given(...apart, eveWrote, adamWrote, conflict, split, resolved, renewed);
+    expect(standing(state, state.resources[tag], eve)).toContainEqual({ ...order, epoch: 3 });
     const again = command('split-brain-seen', { reigns: (split.data as { reigns: [] }).reigns });
     expect(after.when(again).refusal()).toBe('no-split-brain');
   });

@@ -36,6 +36,7 @@ describe('rule 13: replicas with no common past', () => {
     expect(standing(state, state.resources[tag], eve)).toContainEqual({
       do: 'resync',
       tag,
+      epoch: 1,
       peer: adam,
       kind: 'full',
       ordered: state.resources[tag]?.mirrors[adam]?.fullResyncOrdered,
