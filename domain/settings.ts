@@ -82,7 +82,7 @@ export interface Scope {
 export type Settings = Record<string, unknown>;
 
 export function scopeKey(scope: Scope, key: SettingKey): string {
-  return [scope.tag ?? '', scope.node ?? '', scope.peer ?? '', key].join('/');
+  return `${scope.tag ?? ''}/${scope.node ?? ''}/${scope.peer ?? ''}/${key}`;
 }
 
 /** The value in force for `key`, or its default; undefined where there is neither. */
@@ -112,7 +112,11 @@ export function scopeInForce(
     { node },
     {},
   ];
-  return scopes.map((scope) => scopeKey(scope, key)).find((name) => settings[name] !== undefined);
+  for (const scope of scopes) {
+    const name = scopeKey(scope, key);
+    if (settings[name] !== undefined) return name;
+  }
+  return undefined;
 }
 
 /** Rule 14: how long a failover waits to be confirmed, and what happens without; undefined where it does not wait. */

@@ -12,8 +12,8 @@ export interface ClusterState {
   settings: Settings;
   /** What became of the latest commands, by their ids; of older ones the journal tells (rule 22). */
   commands: Record<string, CommandState>;
-  /** How many these are. */
-  commandCount: number;
+  /** How many came since older ones were let go. */
+  newCommands: number;
 }
 
 export interface NodeState {
@@ -189,7 +189,7 @@ export interface MirrorState {
 }
 
 export function emptyState(): ClusterState {
-  return { nodes: {}, resources: {}, settings: {}, commands: {}, commandCount: 0 };
+  return { nodes: {}, resources: {}, settings: {}, commands: {}, newCommands: 0 };
 }
 
 /** The node that serves, where exactly one does. */

@@ -1,4 +1,4 @@
-import { type Intent, standing } from '../../domain/react.ts';
+import type { Intent } from '../../domain/react.ts';
 import type { NodeName, Tag } from '../../domain/vocabulary.ts';
 import { ConfirmationWait } from './confirmation-wait.ts';
 import { type AgentContext, isDurable } from './context.ts';
@@ -9,6 +9,7 @@ import { openReplica } from './opening.ts';
 import { OrderRefused } from './ports.ts';
 import { collectPromisesForTakeover } from './promises.ts';
 import { Roles } from './roles.ts';
+import { type KeyedIntent, StandingIntents } from './standing-intents.ts';
 
 /**
  * Carries out what the state asks of this node. One resource at a time, in the order of the intents, each as often
@@ -22,6 +23,7 @@ export class Reconciler {
   readonly #roles: Roles;
   readonly #recovery: LocalRecovery;
   readonly #confirmation: ConfirmationWait;
+  readonly #standing: StandingIntents;
   readonly #done = new Map<Tag, Set<string>>();
   readonly #running = new Map<Tag, Promise<void>>();
   readonly #again = new Set<Tag>();
@@ -29,6 +31,7 @@ export class Reconciler {
 
   constructor(context: AgentContext) {
     this.#context = context;
+    this.#standing = new StandingIntents(context.options.node);
     this.#continuity = new Continuity(context);
     this.#mounting = new Mounting(context);
     this.#roles = new Roles(context, this.#continuity, this.#mounting);
@@ -98,12 +101,11 @@ export class Reconciler {
   async #round(tag: Tag): Promise<void> {
     const { log, options } = this.#context;
     const intents = this.#intents(tag);
-    const keys = new Set(intents.map((intent) => JSON.stringify(intent)));
+    const keys = new Set(intents.map(({ key }) => key));
     const done = this.#done.get(tag) ?? new Set<string>();
     this.#done.set(tag, done);
     await this.#undo(tag, done, keys);
-    for (const intent of intents) {
-      const key = JSON.stringify(intent);
+    for (const { key, intent } of intents) {
       if (this.#closed || done.has(key)) continue;
       try {
         if (await this.#perform(intent)) done.add(key);
@@ -119,13 +121,11 @@ export class Reconciler {
     }
   }
 
-  #intents(tag: Tag): Intent[] {
-    const state = this.#context.state();
-    const resource = state.resources[tag];
-    const { node } = this.#context.options;
-    const intents = standing(state, resource, node);
-    if (intents.length === 0 && (this.#done.get(tag)?.size ?? 0) > 0) return [{ do: 'close', tag }];
-    return intents;
+  #intents(tag: Tag): readonly KeyedIntent[] {
+    const intents = this.#standing.of(this.#context.state(), tag);
+    if (intents.length > 0 || (this.#done.get(tag)?.size ?? 0) === 0) return intents;
+    const intent: Intent = { do: 'close', tag };
+    return [{ key: JSON.stringify(intent), intent }];
   }
 
   /** What was carried out and is no longer asked for: a pause ends by a resume, a peer by a disconnect. */

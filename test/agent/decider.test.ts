@@ -46,7 +46,7 @@ function cluster(change: Partial<ResourceState> = {}, dead: readonly NodeName[] 
     resources: { t1: resource },
     settings: {},
     commands: {},
-    commandCount: 0,
+    newCommands: 0,
   };
   return state as unknown as ClusterState;
 }

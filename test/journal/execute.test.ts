@@ -77,7 +77,7 @@ describe('the command loop', () => {
     for (let number = 0; number < 4; number += 1)
       await first.journal.append(Array.from({ length: commandsKept }, (_, at) => ended(`${number}-${at}`)));
     expect(Object.keys(first.state().commands)).not.toContain('set');
-    expect(first.state().commandCount).toBe(Object.keys(first.state().commands).length);
+    expect(Object.keys(first.state().commands).length).toBeLessThan(4 * commandsKept);
     const count = (await allEvents(first.journal)).length;
     await first.journal.close();
 
