@@ -41,8 +41,15 @@ export interface PictureChange {
   readonly timeline: Stretch;
 }
 
-/** What the engines of the sources measure now: by tag, by target. null: nobody measures it any more. */
-export type Live = Readonly<Record<string, Readonly<Record<string, LiveMirror>> | null>>;
+/** What the engine of a source measures now. */
+export interface Measured {
+  readonly source: string;
+  /** By target. */
+  readonly mirrors: Readonly<Record<string, LiveMirror>>;
+}
+
+/** By tag; null: nobody measures it any more. */
+export type Live = Readonly<Record<string, Measured | null>>;
 
 export interface Tick {
   /** Milliseconds since 1970, by the agent's clock. */

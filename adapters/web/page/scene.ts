@@ -37,12 +37,25 @@ export function changed(scene: Scene, change: PictureChange): Scene | null {
   return { ...scene, asOf, length, views, from: scene.from + surplus, entries: entries.slice(surplus) };
 }
 
-function viewsNamed<V>(scene: Scene, name: string): V[] {
-  return Object.keys(scene.views)
-    .filter((key) => key.startsWith(`${name}.`))
-    .sort()
-    .map((key) => scene.views[key] as V);
+/** By the views of a moment: their names, sorted, by what stands before the first dot. */
+const sorted = new WeakMap<Views, Map<string, string[]>>();
+
+function namesIn(views: Views): Map<string, string[]> {
+  const known = sorted.get(views);
+  if (known !== undefined) return known;
+  const names = new Map<string, string[]>();
+  for (const name of Object.keys(views).sort()) {
+    const kind = name.slice(0, name.indexOf('.'));
+    const others = names.get(kind);
+    if (others === undefined) names.set(kind, [name]);
+    else others.push(name);
+  }
+  sorted.set(views, names);
+  return names;
 }
+
+const viewsNamed = <V>({ views }: Scene, kind: string): V[] =>
+  (namesIn(views).get(kind) ?? []).map((name) => views[name] as V);
 
 export const nodesOf = (scene: Scene): NodeView[] => viewsNamed<NodeView>(scene, 'node');
 
@@ -66,11 +79,14 @@ export const exposureOf = (scene: Scene, tag: string, target: string): ExposureV
 export const progressOf = (scene: Scene, tag: string, target: string): ProgressView | undefined =>
   scene.views[`progress.${tag}.${target}`] as ProgressView | undefined;
 
-/** What the source's engine measures goes over what the history knows. */
+/** What the source's engine measures goes over what the history knows, for as long as that node is the source, and alive. */
 function measured(status: StatusView, live: Live): StatusView {
   const known = live[status.tag];
-  if (!known) return status;
-  const mirrors = status.mirrors.map((mirror): StatusMirror => ({ ...mirror, ...known[mirror.target] }));
+  const isAlive = status.nodes.some(({ node, alive }) => alive && node === known?.source);
+  if (!known || known.source !== status.source || !isAlive) return status;
+  const mirrors = status.mirrors.map(
+    (mirror): StatusMirror => ({ ...mirror, ...known.mirrors[mirror.target] }),
+  );
   return { ...status, mirrors };
 }
 
