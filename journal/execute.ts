@@ -36,8 +36,8 @@ export interface ExecuteContext {
   readonly factsFor: (command: Command, state: ClusterState) => Promise<Facts>;
 }
 
-/** A hash of a command's body as it came: tells a repeated command from another with its id (rule 22). */
-export const commandDigest = (body: unknown): string => digest('sha256', canonicalJson(body), 'hex');
+/** A hash of a command as it came, name and body: tells a repeated one from another with its id (rule 22). */
+export const commandDigest = (command: unknown): string => digest('sha256', canonicalJson(command), 'hex');
 
 /** Replies kept in memory; older ones are found in the journal. */
 const repliesMax = 1000;

@@ -133,6 +133,7 @@ export class Agent {
       history: this.history,
       past: this.past,
       views: this.#views,
+      journal: ports.journal,
     });
   }
 

@@ -356,6 +356,11 @@ function parseCommand(issued: IssuedCommand): { readonly command: Command } | { 
   if (parsed.data.asOf !== undefined && !parsed.data.dryRun)
     return { refusal: refuse('invalid-request', 'asOf goes with dryRun: the past cannot be changed') };
   return {
-    command: { ...parsed.data, command: name, actor, digest: commandDigest(body) } as unknown as Command,
+    command: {
+      ...parsed.data,
+      command: name,
+      actor,
+      digest: commandDigest([name, body]),
+    } as unknown as Command,
   };
 }

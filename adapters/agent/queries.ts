@@ -5,6 +5,7 @@ import { type Refusal, refuse } from '../../domain/refusals.ts';
 import { SettingKey, settingOf } from '../../domain/settings.ts';
 import { type CommandState, emptyState } from '../../domain/state.ts';
 import { NodeName, regionSize, Tag } from '../../domain/vocabulary.ts';
+import type { Journal } from '../../journal/journal.ts';
 import { eventsAt, knownBefore, knownHistory } from '../../journal/past.ts';
 import { backtest } from '../../projections/backtest.ts';
 import { BacktestPolicy } from '../../projections/backtest-policy.ts';
@@ -18,6 +19,7 @@ import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
 import type { AgentContext } from './context.ts';
 import { type History, toEvent } from './history.ts';
+import { exportBeside } from './journal-export.ts';
 import { noMoment } from './plan-then.ts';
 import type { ViewPublisher } from './view-publisher.ts';
 import type { WholeOrder } from './whole-order.ts';
@@ -51,6 +53,8 @@ const queries = {
   /** What other settings would have made of the failovers. */
   backtest: z.object({ policy: BacktestPolicy, tag: Tag.optional() }),
   'bitmap-examine': z.object({ tag: Tag, node: NodeName, peer: NodeName.optional() }),
+  /** Over the agent's own socket only: the answer is a file beside it. */
+  'journal-export': z.object({ redact: z.boolean().default(false) }),
 } as const;
 
 export type QueryName = Exclude<keyof typeof queries, 'settings'> | 'settings-read';
@@ -67,12 +71,13 @@ export interface Known {
   readonly history: History;
   readonly views: ViewPublisher;
   readonly past: WholeOrder;
+  readonly journal: Journal;
 }
 
 export async function answerQuery(
   known: Known,
   context: AgentContext,
-  { command, body }: IssuedCommand,
+  { command, body, actor }: IssuedCommand,
 ): Promise<CommandReply> {
   const name: string = command;
   if (!isQuery(name))
@@ -85,6 +90,8 @@ export async function answerQuery(
       context,
       refuse('invalid-request', z.prettifyError(parsed.error).replaceAll('\n', ' ')),
     );
+  if (name === 'journal-export' && actor.via !== 'socket')
+    return refused(id, context, refuse('not-authorized', 'an agent exports its journal over its own socket'));
   const answer = await answers[name]({ ...known, context }, parsed.data as never);
   if (isRefused(answer)) return refused(id, context, answer.refusal);
   return { ok: true, commandId: id, decider: context.options.node, events: [], ...answer };
@@ -179,6 +186,9 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
   },
   backtest: async ({ past }, { policy, tag }: Args<'backtest'>) => ({
     backtest: backtest(knownHistory(await past.order()), policy, tag),
+  }),
+  'journal-export': async ({ journal, context }, { redact }: Args<'journal-export'>) => ({
+    file: await exportBeside(journal, context.options.dir, redact),
   }),
   'bitmap-examine': async ({ context }, { tag, peer }: Args<'bitmap-examine'>) => {
     const status = await context.engines.status(tag).catch(() => null);

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { connect } from 'nats';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -60,6 +61,17 @@ describe('readers from outside', { timeout: 60_000 }, () => {
     await cluster.untilInSync('eve', 't1', 'adam', ['eve']);
     const shown = await dashboard(cluster);
     await cluster.eventually('a view', async () => expect(shown).not.toEqual([]));
+    // Of an agent that runs, too.
+    const socket = join(cluster.node('eve').dir, 'agent.sock');
+    const verified = await run(process.execPath, [
+      mirrorkeeper,
+      'journal',
+      'verify',
+      '--decisions',
+      '--socket',
+      socket,
+    ]);
+    expect(verified.stdout).toMatch(/^\d+ events in 2 logs and \d+ decisions verify\n$/);
     await cluster.verifyJournals();
     const replayed = await Promise.all(cluster.nodes.map(({ dir }) => replay(dir)));
     expect(replayed[0]).toEqual(replayed[1]);

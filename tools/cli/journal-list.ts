@@ -8,6 +8,7 @@ import { type ConnectionOptions, withConnection } from './connection.ts';
 import { timelineOf } from './history.ts';
 import { backtestCommand } from './journal-backtest.ts';
 import { explainCommand } from './journal-explain.ts';
+import { liveJournalCommands } from './journal-live.ts';
 import { parseTag } from './names.ts';
 import { asking } from './query.ts';
 import { pause } from './status-command.ts';
@@ -21,14 +22,16 @@ interface ListOptions extends ConnectionOptions {
   readonly follow?: true;
 }
 
-/** `journal`: list asks a running agent, or reads a data directory; the rest works on a data directory. */
+/** `journal`: most of it asks a running agent, or reads a data directory; the rest works on a data directory. */
 export function historyCommand(terminal: Terminal): Command {
   const offline = journalCommand(terminal.output);
   const journal = new Command('journal').description(offline.description());
   journal.addCommand(listCommand(terminal, offline));
   journal.addCommand(explainCommand(terminal));
   journal.addCommand(backtestCommand(terminal));
-  for (const command of offline.commands) if (command.name() !== 'list') journal.addCommand(command);
+  for (const command of liveJournalCommands(terminal)) journal.addCommand(command);
+  const known = new Set(journal.commands.map((command) => command.name()));
+  for (const command of offline.commands) if (!known.has(command.name())) journal.addCommand(command);
   return journal;
 }
 
