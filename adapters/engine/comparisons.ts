@@ -19,18 +19,28 @@ import { markRegions, type Volume } from './volume.ts';
 /** `differing`: bits of the regions that differ; null: the session ended before the answer. */
 type Answered = (differing: Uint8Array | null) => void;
 
+interface Asked {
+  readonly answered: Answered;
+  readonly sinceMs: number;
+}
+
 /** The source's side, of one mirror. */
 export class Comparisons {
   readonly #reign: Reign;
   readonly #peer: Peer;
   readonly #state: MirrorState;
-  readonly #waiting = new Map<number, Answered>();
+  readonly #waiting = new Map<number, Asked>();
   #number = 0;
 
   constructor(reign: Reign, peer: Peer, state: MirrorState) {
     this.#reign = reign;
     this.#peer = peer;
     this.#state = state;
+  }
+
+  /** When the oldest question without an answer was asked, or null: a resync holds its range until then. */
+  get oldestMs(): number | null {
+    return this.#waiting.values().next().value?.sinceMs ?? null;
   }
 
   /** `marks`: the target marks in its logs what differs, before it answers. */
@@ -40,7 +50,7 @@ export class Comparisons {
       return;
     }
     this.#number += 1;
-    this.#waiting.set(this.#number, answered);
+    this.#waiting.set(this.#number, { answered, sinceMs: this.#reign.clock.nowMs() });
     send(this.#peer.link, 'compare', this.#reign.epoch, {
       flags: marks ? compareFlag.mark : 0,
       volume: volume.index,
@@ -53,17 +63,17 @@ export class Comparisons {
 
   /** False: nobody asked. */
   answered({ number, payload }: IncomingMessage): boolean {
-    const answered = this.#waiting.get(number);
-    if (answered === undefined) return false;
+    const asked = this.#waiting.get(number);
+    if (asked === undefined) return false;
     this.#waiting.delete(number);
-    answered(Uint8Array.from(payload));
+    asked.answered(Uint8Array.from(payload));
     return true;
   }
 
   sessionEnded(): void {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
-    for (const answered of waiting) answered(null);
+    for (const { answered } of waiting) answered(null);
   }
 }
 

@@ -213,20 +213,21 @@ export class Mirror {
     const { writeTimeoutMs } = settings();
     const { phase, required, isLive, sinceMs } = this.state;
     const { link } = this.peer;
-    const { oldestMs } = this.stream.queue;
-    const isLate = isLive && oldestMs !== null && nowMs - oldestMs > writeTimeoutMs;
+    const isOld = (sinceMs: number | null) => sinceMs !== null && nowMs - sinceMs > writeTimeoutMs;
+    const isLate = isLive && isOld(this.stream.queue.oldestMs);
     if (isLate && required) this.#askToRecord('write-timeout');
     const isHanging = phase === 'starting' && nowMs - sinceMs > writeTimeoutMs;
     // Nobody waits for a resync: one that is slow and gets on is left alone, or it would begin again for ever.
-    const isStuck = isLate && !required && nowMs - this.stream.lastAckMs > writeTimeoutMs;
+    const isSilent = (isLate || isOld(this.comparisons.oldestMs)) && isOld(this.stream.lastAckMs);
+    const isStuck = isLive && !required && isSilent;
     if (isHanging || isStuck) link.drop();
     // A bitmap that could not be written may be writable again (FAULTS 15); the peer does not say so by itself.
     const isRefusedByDisk = phase === 'refused' && this.state.refusal === 'device-failed';
     if (isRefusedByDisk && nowMs - sinceMs > writeTimeoutMs) this.consider();
     if (!required || isLive || phase === 'starting' || nowMs - sinceMs < lostAfterMs(this.#reign)) return;
-    const isSilent = nowMs - (link.lastHeardMs ?? 0) > lostAfterMs(this.#reign);
+    const isUnheard = nowMs - (link.lastHeardMs ?? 0) > lostAfterMs(this.#reign);
     if (link.established) this.#askToRecord('disconnected');
-    else if (isAlone && isSilent) this.#declare('lost', ignore);
+    else if (isAlone && isUnheard) this.#declare('lost', ignore);
   }
 
   // ---------------------------------------------------------------- may it be copied to?

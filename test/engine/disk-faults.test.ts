@@ -82,6 +82,18 @@ describe('disks that fail (FAULTS 15, 27, 31)', () => {
     expect(eve.image().equals(adam.image())).toBe(true);
   });
 
+  it('a target whose disk hangs in a comparison of a resync does not hold writes back for longer than write-timeout', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, options);
+    await adam.ordered({ order: 'settings', settings: { resyncChecksums: true } });
+    fault(eve, { operations: ['read'], fault: { kind: 'freeze' } });
+    await adam.ordered({ order: 'resync', peer: 'eve', kind: 'full', force: true });
+    await eve.until('a comparison', () => (faults.get(eve.volumePath)?.frozenCount ?? 0) > 0);
+    await adam.write(0, page(1));
+    fault(eve);
+    await adam.inSync(eve);
+    expect(eve.image().equals(adam.image())).toBe(true);
+  });
+
   it('a flush waits for the disk of an in-sync sync target, not for that of an asynchronous one (I14)', async () => {
     const [adam, eve, mia] = await lab.mirror({ adam: 'sync', eve: 'sync', mia: 'async' }, options);
     await adam.write(0, page(1));
