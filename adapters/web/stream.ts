@@ -13,8 +13,8 @@ const tickMs = 5000;
 const retryMs = 1000;
 
 export interface StreamsOptions {
-  readonly feed: Feed;
-  readonly live: LiveWatch;
+  readonly feed: Pick<Feed, 'listen' | 'since' | 'picture'>;
+  readonly live: Pick<LiveWatch, 'listen' | 'now' | 'watched'>;
   readonly clock: Clock;
   readonly wallNow: () => number;
 }
