@@ -29,7 +29,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     /** Of each run of fio. */
     seconds: { type: 'string', default: '2' },
-    /** Only the lines whose name contains this. */
+    /** Only the lines whose name begins with this. */
     only: { type: 'string', default: '' },
     /** Where the images lie. */
     directory: { type: 'string', default: tmpdir() },
@@ -44,7 +44,7 @@ const resyncBytes = 1024 * MiB;
 const resyncName = 'full resync of 1 GiB, MiB/s';
 const memoryName = 'bounded memory';
 
-const isWanted = (name: string) => name.includes(options.only);
+const isWanted = (name: string) => name.startsWith(options.only);
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
 type Start = (folder: string) => Promise<FairPeer>;

@@ -1,6 +1,7 @@
 import { type Generation, type NodeName, regionSize } from '../../domain/vocabulary.ts';
 import { bulkPayloadBytesMax, type IncomingMessage } from '../link/link.ts';
 import { messageType, writeFlag } from '../link/protocol.ts';
+import type { KeptPayload } from './kept-payloads.ts';
 import { sendJson } from './messages.ts';
 import { MirrorQueue } from './mirror-queue.ts';
 import type { Peer } from './peer.ts';
@@ -52,13 +53,16 @@ export class MirrorStream {
     const { mode } = this.#peer.settings;
     // I4: what an asynchronous peer may lack is only of a reign that it knows; else it gave way, and nobody had asked.
     const isWaitedFor = required && (mode !== 'async' || !this.#state.isKnown);
+    // Whoever is not waited for may still be reading the bytes when the application has its buffer back.
+    const kept = isWaitedFor || !isLive ? null : operation.kept;
     if (isWaitedFor) operation.waiting += 1;
-    const waiter = isWaitedFor ? operation : null;
+    if (kept !== null) kept.waiting += 1;
+    const waiter = isWaitedFor ? operation : kept;
     const byteCount = operation.payload?.length ?? 0;
     const nowMs = this.#reign.clock.nowMs();
     this.queue.push(operation.last, waiter, mode === 'memory-sync', byteCount, false, nowMs);
     if (this.full) this.#congested(true);
-    if (isLive) this.#sendOperation(operation, isWaitedFor, acknowledgedThrough);
+    if (isLive) this.#sendOperation(operation, kept, acknowledgedThrough);
   }
 
   offerFlush(volume: Volume, flush: Waiter): void {
@@ -133,11 +137,10 @@ export class MirrorStream {
     return true;
   }
 
-  #sendOperation(operation: WriteOperation, isWaitedFor: boolean, acknowledgedThrough: number): void {
+  #sendOperation(operation: WriteOperation, kept: KeptPayload | null, acknowledgedThrough: number): void {
     const { volume, offset, byteCount, kind, first, last } = operation;
     const flags = operation.fua ? writeFlag.fua : 0;
-    // Whoever is not waited for may still be reading the bytes when the application has its buffer back.
-    const payload = isWaitedFor ? operation.payload : operation.keptPayload;
+    const payload = kept?.bytes ?? operation.payload;
     if (payload === null) {
       this.#send(kind, flags, volume.index, last, offset, byteCount, null);
       return;

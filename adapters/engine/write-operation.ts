@@ -1,6 +1,6 @@
-import { Buffer } from 'node:buffer';
 import type { Done } from '../block/block-device.ts';
 import { bulkPayloadBytesMax } from '../link/link.ts';
+import type { KeptPayload } from './kept-payloads.ts';
 import type { LockedRange } from './range-lock.ts';
 import { firstRegionOf, lastRegionOf, markRegions, type Volume } from './volume.ts';
 
@@ -44,7 +44,7 @@ export class WriteOperation implements LockedRange, Waiter {
   error: Error | null = null;
 
   readonly #steps: OperationSteps;
-  #copy: Uint8Array | null = null;
+  #kept: KeptPayload | null = null;
 
   constructor(
     steps: OperationSteps,
@@ -77,10 +77,10 @@ export class WriteOperation implements LockedRange, Waiter {
   }
 
   /** The bytes for whoever may need them after the application has its buffer back; one copy for all. */
-  get keptPayload(): Uint8Array | null {
+  get kept(): KeptPayload | null {
     if (this.payload === null) return null;
-    this.#copy ??= Buffer.from(this.payload);
-    return this.#copy;
+    this.#kept ??= this.#steps.keep(this.payload);
+    return this.#kept;
   }
 
   granted(): void {
@@ -100,6 +100,7 @@ export class WriteOperation implements LockedRange, Waiter {
 
 /** Where an operation goes on. */
 export interface OperationSteps {
+  keep(payload: Uint8Array): KeptPayload;
   granted(operation: WriteOperation): void;
   marked(operation: WriteOperation, error: Error | null): void;
   complete(operation: WriteOperation): void;

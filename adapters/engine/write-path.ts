@@ -2,6 +2,7 @@ import { Bitmap } from '../block/bitmap.ts';
 import type { Done } from '../block/block-device.ts';
 import { IoError } from '../block/io-error.ts';
 import { Fifo } from './fifo.ts';
+import { type KeptPayload, KeptPayloads } from './kept-payloads.ts';
 import { RangeLock } from './range-lock.ts';
 import type { Replica } from './replica.ts';
 import type { Volume } from './volume.ts';
@@ -57,6 +58,7 @@ export class WritePath implements OperationSteps {
   readonly #parked = new Fifo<WriteOperation>();
   readonly #held = new Fifo<WriteOperation>();
   #issued: WriteGroup = { local: 0, finished: null };
+  readonly #kept = new KeptPayloads();
   #isCorked = false;
   /** Offered to the targets since `cork`, not yet written here. */
   readonly #sending: WriteOperation[] = [];
@@ -222,6 +224,10 @@ export class WritePath implements OperationSteps {
     this.#inFlight += 1;
     // 2
     this.lockOf(operation.volume).acquire(operation);
+  }
+
+  keep(payload: Uint8Array): KeptPayload {
+    return this.#kept.keep(payload);
   }
 
   granted(operation: WriteOperation): void {

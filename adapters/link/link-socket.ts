@@ -2,9 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import type { NodeName } from '../../domain/vocabulary.ts';
 import type { Clock, Timer } from '../engine/clock.ts';
 import { backOffMs } from './back-off.ts';
-import { bulkMessageCost } from './frame-codec.ts';
+import { bulkMessageCost, headerBytes } from './frame-codec.ts';
 import { type Claim, instanceBytes, nonceBytes, type Refused } from './handshake-codec.ts';
 import {
+  bulkPayloadBytesMax,
   type Link,
   type LinkCounters,
   type LinkEvents,
@@ -19,9 +20,10 @@ import { ReceivePool } from './receive-buffers.ts';
 import { SessionConnection } from './session-connection.ts';
 import type { Connection, ConnectionEvents, Endpoint, Transport } from './transport.ts';
 
-/** Received bytes that the engine has not released yet, per link, and the piece in which they are kept. */
-const windowBytes = 16 * 1024 * 1024;
-const slabBytes = 2 * 1024 * 1024;
+/** The piece in which received bytes are kept: two of the largest frames fit. */
+const slabBytes = 2 * (bulkPayloadBytesMax + headerBytes);
+/** Received bytes that the engine has not released yet, per link. */
+const windowBytes = 8 * slabBytes;
 
 /** What all links of an engine have in common. */
 export interface LinkSettings {

@@ -2,8 +2,8 @@ import { Buffer } from 'node:buffer';
 
 /** The smallest slab: what one read from a socket fills, and what small replies are collected in. Bytes. */
 export const slabSize = 256 * 1024;
-/** Room for the reply header in front of a payload that is a power of two. */
-const headerRoom = 64;
+/** Room for the headers of payloads that are a power of two: four writes of 64 KiB fit into the smallest slab. */
+const headerRoom = 256;
 /** Free slabs kept for the next request, by all connections together, in bytes. */
 const idleMax = 16 * 1024 * 1024;
 
