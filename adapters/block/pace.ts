@@ -27,6 +27,8 @@ export class Pace {
   #meanMs = 0;
   #slowUntilMs = 0;
   #lastMs = 0;
+  /** End of the last slow operation that counted. */
+  #countedUntilMs = 0;
 
   /** `mayBeQuick` is false for file systems with a network or another process behind them. */
   constructor(mayBeQuick: boolean) {
@@ -44,6 +46,11 @@ export class Pace {
     this.#lastMs = endMs;
     const turns = Math.floor(ahead / poolThreads) + 1;
     const tookMs = (endMs - startMs) / turns;
+    // Whatever held up one has held up all that were in flight with it: that counts once.
+    if (tookMs > slowMeanMs) {
+      if (startMs < this.#countedUntilMs) return;
+      this.#countedUntilMs = endMs;
+    }
     this.#meanMs += (tookMs - this.#meanMs) / meanOver;
     if (this.#meanMs > slowMeanMs) {
       this.#isQuick = false;

@@ -24,6 +24,12 @@ describe('Pace: what is done in the event loop (PERFORMANCE 2)', () => {
     expect(pace.isQuick(9)).toBe(true);
   });
 
+  it('what held up many operations in flight counts once', () => {
+    quickInPool(0, 10);
+    for (let at = 0; at < 32; at += 1) pace.took(1, 9 + at / 100);
+    expect(pace.isQuick(10)).toBe(true);
+  });
+
   it('nothing once operations are slow on the mean', () => {
     quickInPool(0, 10);
     for (let at = 10; at < 50; at += 8) pace.took(at, at + 8);
