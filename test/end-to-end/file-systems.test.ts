@@ -1,26 +1,18 @@
 import { copyFile, truncate, writeFile } from 'node:fs/promises';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { Cluster, Loopback, megabyte } from './cluster.ts';
+import { describe, expect, it } from 'vitest';
+import { type Cluster, megabyte } from './cluster.ts';
 import { FsyncingWriter } from './fsyncing-writer.ts';
-import { checkFileSystem, loopsBelow, mountsBelow, unmountBelow } from './mounts.ts';
+import { mountingCluster, untilMounted, untilUnmounted } from './mounting-cluster.ts';
+import { checkFileSystem } from './mounts.ts';
 
 const tag = 'web';
 const rounds = Number(process.env['MIRRORKEEPER_ROUNDS'] ?? 2);
 const imageBytes = { ext4: 48 * megabyte, xfs: 320 * megabyte } as const;
 type FsType = keyof typeof imageBytes;
 
-async function cluster(): Promise<Cluster> {
-  const started = await Cluster.start(['eve', 'adam'], new Loopback());
-  onTestFinished(async () => {
-    for (const node of started.nodes) await node.killAll();
-    unmountBelow(started.folder);
-  });
-  return started;
-}
-
 /** eve makes it, adam is in sync; each has a folder of its own, as all nodes are on this machine. */
 async function mirrored(fstype: FsType): Promise<Cluster> {
-  const started = await cluster();
+  const started = await mountingCluster();
   const volumes = async (name: string) => {
     const path = started.node(name).image(tag);
     await writeFile(path, '');
@@ -30,7 +22,7 @@ async function mirrored(fstype: FsType): Promise<Cluster> {
   const mount = (name: string) => started.node(name).mountPoint(tag);
   const made = { tag, node: 'eve', volumes: await volumes('eve'), content: 'new-filesystem', fstype };
   await started.order('eve', 'create', { ...made, mount: mount('eve') });
-  await untilMounted(started, 'eve');
+  await untilMounted(started, 'eve', tag);
   await started.order('eve', 'extend', {
     tag,
     node: 'adam',
@@ -40,22 +32,6 @@ async function mirrored(fstype: FsType): Promise<Cluster> {
   await started.untilInSync('eve', tag, 'eve', ['adam']);
   return started;
 }
-
-/** The source says where, and there it is. */
-async function untilMounted(site: Cluster, node: string): Promise<string> {
-  const folder = site.node(node).mountPoint(tag);
-  await site.until(node, tag, `mounted at ${folder}`, ({ source, device }) => {
-    return source === node && device[0]?.mount === folder;
-  });
-  expect(mountsBelow(site.node(node).dir).length + mountsBelow(site.folder).length).toBeGreaterThan(0);
-  return folder;
-}
-
-const untilUnmounted = (site: Cluster, node: string): Promise<void> =>
-  site.eventually(`${node} has nothing mounted or attached`, async () => {
-    const { dir, attachingPids } = site.node(node);
-    expect([...mountsBelow(dir), ...loopsBelow(dir), ...attachingPids]).toEqual([]);
-  });
 
 /** As another machine would find the image. */
 async function expectSound(site: Cluster, fstype: FsType, node: string): Promise<void> {
@@ -77,7 +53,7 @@ describe.each(['ext4', 'xfs'] as const)(
         ['adam', 'eve'],
       ] as const) {
         await site.order(from, 'switchover', { tag, node: to });
-        const folder = await untilMounted(site, to);
+        const folder = await untilMounted(site, to, tag);
         await untilUnmounted(site, from);
         expect(writer.missing(folder)).toEqual([]);
         await writer.write(folder, 20);
@@ -103,7 +79,7 @@ describe.each(['ext4', 'xfs'] as const)(
         );
         const killedMs = performance.now();
         await site.node(source).killAll();
-        const folder = await untilMounted(site, target);
+        const folder = await untilMounted(site, target, tag);
         times.push(Math.round(performance.now() - killedMs));
         await writing;
         expect(writer.missing(folder)).toEqual([]);

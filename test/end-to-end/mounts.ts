@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseLoops, parseMountInfo } from '../../adapters/host/mount-table.ts';
 
@@ -30,5 +30,3 @@ export function checkFileSystem(fstype: string, image: string): string | null {
   const { status, stdout, stderr } = spawnSync(program, [...options, image], { encoding: 'utf8' });
   return status === 0 ? null : `${program} of ${basename(image)}: ${status} ${stdout} ${stderr}`;
 }
-
-export const namesIn = (folder: string): string[] => readdirSync(folder);

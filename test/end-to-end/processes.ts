@@ -19,6 +19,24 @@ function hasArgumentBelow(pid: number, folder: string): boolean {
   }
 }
 
+/** The process and everything that it started, and those started. */
+export function descendantsOf(root: number): number[] {
+  const parents = readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map((entry) => [Number(entry), parentOf(Number(entry))] as const);
+  const found = [root];
+  for (const pid of found) found.push(...parents.flatMap(([child, parent]) => (parent === pid ? child : [])));
+  return found;
+}
+
+function parentOf(pid: number): number {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  } catch {
+    return 0;
+  }
+}
+
 /** A zombie has ended: its parent only has not asked yet. */
 export function isRunning(pid: number): boolean {
   try {

@@ -14,6 +14,7 @@ const tools: ReadonlyArray<readonly [program: string, debianPackage: string]> = 
   ['mkfs.ext4', 'e2fsprogs'],
   ['mkfs.xfs', 'xfsprogs'],
   ['losetup', 'mount'],
+  ['pg_ctlcluster', 'postgresql'],
   ['fusermount3', 'fuse3'],
   ['ip', 'iproute2'],
   ['systemd-analyze', 'systemd'],
