@@ -16,6 +16,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Tag } from '../../domain/vocabulary.ts';
 import { replicaFolder } from '../block/replica-paths.ts';
+import { spare } from '../host/spare.ts';
 import { EngineClient } from './engine-client.ts';
 import type { Engine, EngineListener, Engines } from './ports.ts';
 
@@ -102,6 +103,7 @@ export class EngineProcesses implements Engines {
       cwd: '/',
     });
     closeSync(log);
+    if (child.pid !== undefined) spare(child.pid);
     child.unref();
     const ended = new Promise<never>((_, reject) => {
       child.once('error', reject);

@@ -112,13 +112,12 @@ export class Attachments {
 
   /** Its file systems are unmounted. `orderly`: what the process still holds reaches the engine. */
   async detach({ folder, device }: Attachment, orderly: boolean): Promise<void> {
-    const { run } = this.#machine;
     const pid = this.#serverOf(folder);
     if (!orderly) this.stop(folder);
-    if (device !== null) await run('losetup', ['--detach', device], quickMs);
+    if (device !== null) await this.#machine.run('losetup', ['--detach', device], quickMs);
     const mounts = parseMountInfo(await this.#machine.mountInfo());
     if (mounts.some(({ at }) => at === folder))
-      await run('umount', ['--no-canonicalize', '--lazy', folder], quickMs);
+      await this.#machine.run('umount', ['--no-canonicalize', '--lazy', folder], quickMs);
     if (pid !== undefined) await this.#ends(folder, pid);
     forgetFiles(folder);
   }

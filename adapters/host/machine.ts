@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { spare } from './spare.ts';
 
 /** How a program ended; `code` is null where it was killed, or given up at its deadline. */
 export interface Ended {
@@ -68,7 +69,7 @@ export const linuxMachine: Machine = {
       child.once('spawn', () => {
         child.unref();
         const pid = child.pid ?? 0;
-        spareFromOutOfMemory(pid);
+        spare(pid);
         resolve(pid);
       });
     }),
@@ -106,13 +107,4 @@ async function pathsOf(pid: number): Promise<OpenPath[]> {
   const paths = await Promise.all(links.map((link) => readlink(`${folder}/${link}`).catch(() => '')));
   const program = (await readFile(`${folder}/comm`, 'utf8').catch(() => '')).trim();
   return paths.filter((path) => path.startsWith('/')).map((path) => ({ pid, program, path }));
-}
-
-/** Write-back through a process can need memory just when there is none (FAULTS 33): this one goes last. */
-function spareFromOutOfMemory(pid: number): void {
-  try {
-    writeFileSync(`/proc/${pid}/oom_score_adj`, '-900');
-  } catch {
-    // Only root may; the unit of the agent sets it for everybody else.
-  }
 }

@@ -27,8 +27,13 @@ export async function untilMounted(site: Cluster, node: string, tag: string): Pr
   return folder;
 }
 
+/** What is dirty is written first, to the target too: that takes as long as the machine is busy. */
 export const untilUnmounted = (site: Cluster, node: string): Promise<void> =>
-  site.eventually(`${node} has nothing mounted or attached`, async () => {
-    const { dir, attachingPids } = site.node(node);
-    expect([...mountsBelow(dir), ...loopsBelow(dir), ...attachingPids]).toEqual([]);
-  });
+  site.eventually(
+    `${node} has nothing mounted or attached`,
+    async () => {
+      const { dir, attachingPids } = site.node(node);
+      expect([...mountsBelow(dir), ...loopsBelow(dir), ...attachingPids]).toEqual([]);
+    },
+    60_000,
+  );
