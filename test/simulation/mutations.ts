@@ -107,16 +107,4 @@ export const mutations: readonly Mutation[] = [
       },
     ],
   },
-  {
-    name: 'unknown-reign',
-    rule: 'an asynchronous write is acknowledged in a reign that its target does not know of (I4)',
-    from: 2530,
-    changes: [
-      {
-        file: 'adapters/engine/mirror-stream.ts',
-        find: "(mode !== 'async' || !this.#state.isKnown)",
-        put: "mode !== 'async'",
-      },
-    ],
-  },
 ];
