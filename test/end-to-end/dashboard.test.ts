@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { desk, phone } from '../setup/chromium.ts';
 import { PageUnderTest } from './browser.ts';
@@ -103,6 +105,14 @@ describe('the dashboard', { timeout: 120_000 }, () => {
     await card(shown).getByText('paused', { exact: true }).waitFor();
     await page.getByText('live, told by adam').waitFor();
 
+    await shown.go('/capacity');
+    await page.getByLabel('Recording').setInputFiles(recordingFile(cluster.folder));
+    await page.getByLabel('Bandwidth').fill('8Mb');
+    await page.getByRole('img', { name: 'bytes written per second by total: peak 2.0 MB' }).waitFor();
+    await page.getByText('8Mb does not keep up with the peaks').waitFor();
+    expect(await shown.overflow()).toBe(0);
+    expect(await shown.seriousFindings()).toEqual([]);
+
     for (const path of ['/', '/history', `/resource/${tag}`, `/split-brain/${tag}`]) {
       await shown.go(path);
       expect(await shown.overflow(), path).toBe(0);
@@ -178,6 +188,18 @@ describe('the dashboard', { timeout: 120_000 }, () => {
     expect(refused?.map(({ actor }) => actor)).toEqual([{ id: 'ann', via: 'web', verified: true }]);
   });
 });
+
+/** Three copies of /proc/diskstats, two minutes apart: 1.0 MB/s were written, then 2.0 MB/s. */
+function recordingFile(folder: string): string {
+  const sectors = (seconds: number) => Math.round((seconds * 1_000_000) / 512);
+  const copies = [0, sectors(120), sectors(120) + sectors(240)].map(
+    (count, at) =>
+      `Fri Nov 20 12:0${2 * at}:00 UTC 2026\n   8       0 sda 0 0 0 0 0 0 ${count} 0 0 0 0 0 0 0 0 0 0\n`,
+  );
+  const file = join(folder, 'recording');
+  writeFileSync(file, copies.join(''));
+  return file;
+}
 
 /** The status of the answer. */
 function answered(

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { Announcer } from './announcer.tsx';
+import { CapacityPage } from './capacity.tsx';
 import { HistoryPage } from './history.tsx';
 import { OperatorButton } from './operator.tsx';
 import { Overview } from './overview.tsx';
@@ -56,6 +57,8 @@ function Routed({ page, path, nowMs }: { page: PageState; path: string; nowMs: n
       return <Overview {...shown} />;
     case 'history':
       return <HistoryPage scene={scene} />;
+    case 'capacity':
+      return <CapacityPage />;
     case 'resource':
       return <ResourcePage key={name} {...shown} tag={decodeURIComponent(name)} />;
     case 'split-brain':
@@ -87,6 +90,7 @@ function Head({ page: { connection, present, path, operator } }: { page: PageSta
       <nav aria-label="Pages">
         {link('/', 'Overview')}
         {link('/history', 'History')}
+        {link('/capacity', 'Capacity')}
       </nav>
       <OperatorButton operator={operator} />
       <span class={`connection ${connection}`} role="status">
