@@ -87,7 +87,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'ignore-bits-of-target',
     rule: 'a resync copies what the source has marked, without what the target has (2.7)',
-    from: 50,
+    from: 105,
     changes: [
       {
         file: 'adapters/engine/mirror-resync.ts',
