@@ -7,6 +7,9 @@ import { Workload } from './workload.ts';
 
 const byteSize = 8 * megabyte;
 
+const cli = (socket: string, ...args: readonly string[]) =>
+  spawnSync(process.execPath, [mirrorkeeper, ...args, '--socket', socket], { encoding: 'utf8' });
+
 describe('mirrors of one resource, each with what belongs to its pair of nodes', { timeout: 90_000 }, () => {
   it('modes hold whichever of the two is the source, and change at once; two sources share one backup node', async () => {
     const cluster = await Cluster.start(['eve', 'adam', 'sophocles'], new Loopback());
@@ -41,6 +44,12 @@ describe('mirrors of one resource, each with what belongs to its pair of nodes',
     await one.writeRange(await cluster.openDevice('adam', 't1'), 200, 207);
     target.thaw();
     await cluster.untilInSync('adam', 't1', 'adam', ['eve', 'sophocles']);
+    // Everything that adam serves moves away at once.
+    const drained = cli(cluster.node('eve').socket, 'drain', 'adam');
+    expect(drained).toMatchObject({ status: 0, stderr: '' });
+    await cluster.untilInSync('eve', 't1', 'eve', ['adam', 'sophocles']);
+    await cluster.untilInSync('sophocles', 't2', 'sophocles', ['adam']);
+    expect(cli(cluster.node('eve').socket, 'drain', 'adam').stdout).toBe('nothing is in service on adam\n');
     expect(one.verify(await cluster.sameImages('t1'))).toEqual([]);
     expect(other.verify(await cluster.sameImages('t2', ['adam', 'sophocles']))).toEqual([]);
     await cluster.verifyJournals();
@@ -57,11 +66,7 @@ describe('mirrors of one resource, each with what belongs to its pair of nodes',
     await image.write('rot', 5 * 65_536 + 77);
     await image.close();
     const writing = workload.run(device);
-    const wait = spawnSync(
-      process.execPath,
-      [mirrorkeeper, 'verify', 't1', '--wait', '--timeout', '30', '--socket', cluster.node('adam').socket],
-      { encoding: 'utf8' },
-    );
+    const wait = cli(cluster.node('adam').socket, 'verify', 't1', '--wait', '--timeout', '30');
     await writing.end();
     expect({ status: wait.status, stdout: wait.stdout, stderr: wait.stderr }).toMatchObject({
       status: 5,

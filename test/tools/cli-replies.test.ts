@@ -237,3 +237,35 @@ describe('wait', () => {
     expect(out).toContain('in sync: adam');
   });
 });
+
+describe('drain', () => {
+  const serving = (tag: string, source: string, ...mirrors: object[]) => ({
+    ...sample,
+    tag,
+    sources: [source],
+    mirrors,
+  });
+  const eligible = { target: 'adam', eligible: true, notEligibleBecause: null };
+  const behind = { target: 'sophocles', eligible: false, notEligibleBecause: 'resyncing' };
+
+  it('moves each resource of the node to the first target that may take it, and says what stays and why', async () => {
+    const status = [
+      serving('mail', 'eve', behind, eligible),
+      serving('pg', 'adam', eligible),
+      serving('www', 'eve', behind),
+    ];
+    const { code, out, err, sent } = await mirrorkeeper(
+      ['drain', 'eve', '--reason', 'new memory'],
+      ({ command }) =>
+        command === 'status' ? { ok: true, status } : { ok: true, decider: 'eve', events: [] },
+    );
+    expect(sent.filter(({ command }) => command === 'switchover')).toMatchObject([
+      { body: { tag: 'mail', node: 'adam', reason: 'new memory' } },
+    ]);
+    expect(code).toBe(1);
+    expect(out).toBe(
+      'done: switchover mail adam (decided by eve)\nwww: no target may take it (sophocles: resyncing)\n',
+    );
+    expect(err).toContain('still in service on eve: www');
+  });
+});

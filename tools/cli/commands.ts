@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import { checkCommand } from './check-command.ts';
 import { clusterCommands } from './cluster-commands.ts';
+import { drainCommand } from './drain-command.ts';
 import { keygenCommand } from './keygen-command.ts';
 import { mirrorCommands } from './mirror-commands.ts';
 import { resourceCommands } from './resource-commands.ts';
@@ -15,8 +17,10 @@ export const operatorCommands = (terminal: Terminal): Command[] => [
   ...clusterCommands(terminal),
   ...resourceCommands(terminal),
   ...serviceCommands(terminal),
+  drainCommand(terminal),
   ...mirrorCommands(terminal),
   settingsCommand(terminal),
   waitCommand(terminal),
   keygenCommand(terminal),
+  checkCommand(terminal),
 ];
