@@ -71,6 +71,8 @@ const starts: Readonly<Record<ContestantName, Start>> = {
   'qemu async, tcp': qemu('tcp', 'background'),
   'qemu async, unix': qemu('unix', 'background'),
   'ours 2 targets': ours(2, 'sync'),
+  'ours 3 targets': ours(3, 'sync'),
+  'ours 7 targets': ours(7, 'sync'),
 };
 
 interface MemoryAtRest {
