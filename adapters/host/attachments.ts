@@ -49,6 +49,15 @@ export class Attachments {
     return join(this.#dir, 'm', createHash('sha256').update(tag).digest('hex').slice(0, 8));
   }
 
+  #folderOf(reign: AttachedReign, volume: string): string {
+    return join(this.#folder(reign.tag), reignName(reign), volume);
+  }
+
+  /** Whether the process that serves the volume's file runs. */
+  runs(reign: AttachedReign, volume: string): boolean {
+    return this.#serverOf(this.#folderOf(reign, volume)) !== undefined;
+  }
+
   /** Everything that is attached of the tag, of whatever reign. */
   async list(tag: Tag): Promise<Attachment[]> {
     const top = this.#folder(tag);
@@ -73,7 +82,7 @@ export class Attachments {
 
   /** The block device of an export; attached only if it is not yet. */
   async attach(reign: AttachedReign, volume: string, uri: string): Promise<string> {
-    const folder = join(this.#folder(reign.tag), reignName(reign), volume);
+    const folder = this.#folderOf(reign, volume);
     const known = (await this.list(reign.tag)).find((one) => one.folder === folder);
     if (known?.runs && known.device !== null) return known.device;
     if (known !== undefined) await this.detach(known, false);

@@ -25,6 +25,8 @@ const mountOptions: Readonly<Record<string, readonly string[]>> = { xfs: ['-o', 
 export class LinuxFileSystems implements FileSystems {
   readonly #machine: Machine;
   readonly #attachments: Attachments;
+  /** What this agent has mounted, or found mounted: looked at with each heartbeat, so that no program is run for it. */
+  readonly #mounted = new Map<Tag, { readonly reign: AttachedReign; readonly volumes: MountedVolume[] }>();
 
   /** @param dir the agent's absolute DIR */
   constructor(dir: string, machine: Machine) {
@@ -57,6 +59,7 @@ export class LinuxFileSystems implements FileSystems {
       await this.#mountAt(device, fstype, asShown(at));
       mounted.push({ volume, device, at } as MountedVolume);
     }
+    this.#mounted.set(reign.tag, { reign, volumes: mounted });
     return mounted;
   }
 
@@ -69,6 +72,7 @@ export class LinuxFileSystems implements FileSystems {
   }
 
   async unmount(tag: Tag, orderly: boolean): Promise<boolean> {
+    this.#mounted.delete(tag);
     const attached = await this.#attachments.list(tag);
     // First all mounts: what is in use leaves everything attached.
     for (const attachment of [...attached].reverse()) if (orderly) await this.#unmountOrderly(attachment);
@@ -112,11 +116,13 @@ export class LinuxFileSystems implements FileSystems {
   }
 
   async stands(tag: Tag): Promise<boolean> {
-    const attached = await this.#attachments.list(tag);
+    const known = this.#mounted.get(tag);
+    if (known === undefined) return false;
     const mounts = await this.#mounts();
-    return (
-      attached.length > 0 &&
-      attached.every(({ device, runs }) => runs && mounts.some(({ source }) => source === device))
+    return known.volumes.every(
+      ({ volume, device, at }) =>
+        mounts.some((mount) => mount.source === device && mount.at === asShown(at)) &&
+        this.#attachments.runs(known.reign, volume),
     );
   }
 

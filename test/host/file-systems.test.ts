@@ -61,9 +61,11 @@ describe('file systems of a reign', () => {
   it('are found again by another agent, and nothing is mounted twice', async () => {
     const mounted = await mount();
     machine.ran.length = 0;
-    expect(await mount(reign, restarted())).toEqual(mounted);
+    const again = restarted();
+    expect(await again.stands(tag)).toBe(false);
+    expect(await mount(reign, again)).toEqual(mounted);
+    expect(await again.stands(tag)).toBe(true);
     expect(machine.ran).toEqual([]);
-    expect(await restarted().stands(tag)).toBe(true);
   });
 
   it('an XFS is mounted beside another copy of itself', async () => {
