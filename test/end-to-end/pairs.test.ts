@@ -44,6 +44,12 @@ describe('mirrors of one resource, each with what belongs to its pair of nodes',
     await one.writeRange(await cluster.openDevice('adam', 't1'), 200, 207);
     target.thaw();
     await cluster.untilInSync('adam', 't1', 'adam', ['eve', 'sophocles']);
+    // Everything that adam serves moves away at once.
+    const drained = cli(cluster.node('eve').socket, 'drain', 'adam');
+    expect(drained).toMatchObject({ status: 0, stderr: '' });
+    await cluster.untilInSync('eve', 't1', 'eve', ['adam', 'sophocles']);
+    await cluster.untilInSync('sophocles', 't2', 'sophocles', ['adam']);
+    expect(cli(cluster.node('eve').socket, 'drain', 'adam').stdout).toBe('nothing is in service on adam\n');
     expect(one.verify(await cluster.sameImages('t1'))).toEqual([]);
     expect(other.verify(await cluster.sameImages('t2', ['adam', 'sophocles']))).toEqual([]);
     await cluster.verifyJournals();
