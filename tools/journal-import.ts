@@ -1,5 +1,4 @@
 import { createReadStream, existsSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import type { EventEnvelope } from '../domain/envelope.ts';
 import { type ExportLine, parseExportLine } from '../journal/export.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -101,12 +100,20 @@ const eventsPerBatch = 1000;
 
 const countOf = (journal: Journal): number => journal.logs().reduce((sum, { sequence }) => sum + sequence, 0);
 
+/** NDJSON ends a line at LF only: what node:readline also takes for an end (U+2028) may stand in a text of an event. */
+async function* linesOf(file: string): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of createReadStream(file, 'utf8')) {
+    const lines = `${rest}${chunk}`.split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+  }
+  if (rest !== '') yield rest;
+}
+
 async function* readExport(file: string): AsyncGenerator<ExportLine> {
   let number = 0;
-  for await (const line of createInterface({
-    input: createReadStream(file),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  })) {
+  for await (const line of linesOf(file)) {
     number += 1;
     if (line.trim() === '') continue;
     const parsed = parseExportLine(line);
