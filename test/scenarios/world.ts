@@ -49,6 +49,7 @@ export class World {
   /** Every event of every log, in the order in which it became durable. */
   readonly events: EventEnvelope[] = [];
   readonly #cut = new Set<string>();
+  readonly #commands = new Map<string, number>();
   readonly #crashAt = new Map<NodeName, string>();
   #busDown = false;
   readonly #hub = new InProcessHub({
@@ -210,7 +211,7 @@ export class World {
     const issued = {
       command: CommandToken.parse(name),
       actor: { id: 'root', via: 'socket' as const, verified: false },
-      body: { id: `command-${this.events.length}`, ...body },
+      body: { id: this.#commandId(), ...body },
     };
     void agent.command(issued, 60_000).then(
       (answer) => {
@@ -220,6 +221,14 @@ export class World {
     );
     await this.clock.pass(90_000, () => reply !== undefined);
     return reply;
+  }
+
+  /** Numbered by what had happened; a refusal that is counted with an equal one leaves no event of its own. */
+  #commandId(): string {
+    const id = `command-${this.events.length}`;
+    const times = this.#commands.get(id) ?? 0;
+    this.#commands.set(id, times + 1);
+    return times === 0 ? id : `${id}-${times + 1}`;
   }
 
   running(): NodeName[] {
