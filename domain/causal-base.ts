@@ -35,6 +35,8 @@ export interface CausalBase {
   readonly known: Readonly<Record<string, Positions>>;
   /** By resource: the highest epoch. */
   readonly epochs: Readonly<Record<string, number>>;
+  /** What it stands for is archived: an event that belongs before it comes right behind it instead. */
+  readonly isFinal?: true;
 }
 
 export const noBase: CausalBase = { length: 0, ends: {}, known: {}, epochs: {} };

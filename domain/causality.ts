@@ -264,7 +264,7 @@ export class CausalOrder<E> {
       }
       log.ordered = index;
       entry.rank = this.#ranks.rankOf(entry);
-      this.#isBeforeBase ||= !this.#ranks.followsBase(node);
+      this.#isBeforeBase ||= !this.#base.isFinal && !this.#ranks.followsBase(node);
       frontier.put(node, entry);
     }
   }

@@ -2,10 +2,11 @@ import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EventEnvelope, eventId, type Head, type Heads } from '../domain/envelope.ts';
 import type { NodeName } from '../domain/vocabulary.ts';
+import type { ArchiveBase } from './archive-base.ts';
 import type { EventStore, StoreWrite } from './event-store.ts';
 import type { HeadFile } from './head-file.ts';
 import { type Damage, type FetchEvents, JournalError, type SignedHead } from './journal.ts';
-import { damageAt, readEvent, scanLog, storedLogs } from './log-scan.ts';
+import { damageAt, readEvent, scanLog, startOf, storedLogs } from './log-scan.ts';
 import { Logs } from './logs.ts';
 import type { Opened } from './opening.ts';
 import { readRange } from './reading.ts';
@@ -38,6 +39,7 @@ export class DurableLogs {
   /** Of this node's own log. */
   incarnation: number;
   damage: readonly Damage[];
+  archived: ArchiveBase | null;
   onStored: (events: readonly EventEnvelope[]) => void = () => undefined;
   onDamage: (damage: Damage) => void = () => undefined;
   readonly #parts: DurableLogsParts;
@@ -49,6 +51,7 @@ export class DurableLogs {
     this.#parts = parts;
     this.logs = new Logs(parts.opened.logs);
     this.damage = parts.opened.damage;
+    this.archived = parts.opened.archived;
     this.incarnation = Math.max(
       this.logs.latest(parts.node)?.incarnation ?? 1,
       parts.headFile.found?.incarnation ?? 1,
@@ -190,7 +193,7 @@ export class DurableLogs {
     const remaining = await repairDamage(store, damaged, fetch, known);
     const { heads } = await storedLogs(store);
     this.logs = new Logs(heads);
-    this.damage = [...remaining, ...(await rescan(store, damaged, this.logs))];
+    this.damage = [...remaining, ...(await rescan(store, damaged, this.logs, this.archived))];
     this.incarnation = Math.max(this.incarnation, this.logs.latest(node)?.incarnation ?? 1);
     if (this.damage.length === 0) await this.#acceptHead();
     return this.damage;
@@ -203,7 +206,7 @@ export class DurableLogs {
   async startIncarnation(atLeast: number): Promise<void> {
     const { store, node } = this.#parts;
     for (const log of this.logs.all().filter((one) => one.node === node)) {
-      const [first] = await scanLog(store, { ...log, after: { sequence: 0, hash: '' }, to: log.sequence });
+      const [first] = await scanLog(store, { ...log, after: startOf(this.archived, log), to: log.sequence });
       if (first !== undefined) await setAside(store, { ...log, from: first.from, to: log.sequence });
     }
     const { heads } = await storedLogs(store);

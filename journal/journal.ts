@@ -1,5 +1,6 @@
 import type { ActorVia, EventData, EventEnvelope, Head, Heads } from '../domain/envelope.ts';
 import type { NodeName, Tag } from '../domain/vocabulary.ts';
+import type { ArchiveBase } from './archive-base.ts';
 
 /**
  * The port of the journal: every node's log, held on this node. This node appends to its own log and to no
@@ -135,6 +136,8 @@ export interface Journal {
   reportSeen(head: Head): void;
   /** In order, up to the log's end; what cannot be read throws its code after all that is good before it. */
   read(range: EventRange): AsyncIterable<readonly EventEnvelope[]>;
+  /** What stands for events that were archived: `read` begins at its floors, `replay` behind them. Null: none were. */
+  archived(): ArchiveBase | null;
   /** All logs, each in order, log after log (by node, then incarnation), from behind `after` on. */
   replay(after?: Heads): AsyncIterable<readonly EventEnvelope[]>;
   /** All events that came of a command, whichever node wrote them: node by node. */

@@ -9,6 +9,7 @@ import type { EventPosition } from '../domain/envelope.ts';
  *   h!NODE                        the latest signed head heard of a node
  *   s!NAME                        the heads of a snapshot
  *   b!NAME                        its body
+ *   a!                            the base that stands for archived events (archive-base.ts)
  *   o!                            whose journal it is: NODE/CLUSTER
  *
  * No name contains '!' (REQUIREMENTS 1), and every character of a name sorts after it.
@@ -36,6 +37,8 @@ export const signedHeadKey = (node: string): string => `h!${node}`;
 export const snapshotKey = (name: string): string => `s!${name}`;
 
 export const snapshotBodyKey = (name: string): string => `b!${name}`;
+
+export const archiveKey = 'a!';
 
 export const ownerKey = 'o!';
 

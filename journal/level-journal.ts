@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { comparePositions, type EventEnvelope, type Head, type Heads } from '../domain/envelope.ts';
 import type { NodeName } from '../domain/vocabulary.ts';
+import { type ArchiveBase, baseWrite, signBase, type UnsignedBase } from './archive-base.ts';
 import { eventsOfCommand, indexWrites } from './command-index.ts';
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
 import { DurableLogs, type LogWrite } from './durable-logs.ts';
@@ -26,6 +27,7 @@ import { examine } from './opening.ts';
 import { readRange, replayLogs } from './reading.ts';
 import { receiveEvents } from './receiving.ts';
 import { seal, unseal } from './record.ts';
+import { removeArchived } from './repair.ts';
 import { isSignatureGood, openSigningKey, type SigningKey } from './signing-key.ts';
 import { readSnapshot, snapshotNames, snapshotRemoval, snapshotWrites } from './snapshots.ts';
 import { Stamper } from './stamper.ts';
@@ -207,7 +209,31 @@ export class LevelJournal implements Journal {
   }
 
   replay(after: Heads = {}): AsyncIterable<readonly EventEnvelope[]> {
-    return replayLogs(this.#parts.store, this.logs(), after);
+    return replayLogs(this.#parts.store, this.logs(), after, this.archived());
+  }
+
+  archived(): ArchiveBase | null {
+    return this.#parts.durable.archived;
+  }
+
+  /** The base as this node signs it; nothing is changed yet. */
+  signBase(base: UnsignedBase): ArchiveBase {
+    return signBase(base, this.#parts.key);
+  }
+
+  /**
+   * Takes the events up to the floors out of the database: the caller has them durable elsewhere, with the base.
+   * Errors: `write-failed`, the code of a damage.
+   */
+  archive(base: ArchiveBase): Promise<void> {
+    return this.#inTurn(async () => {
+      const { store, durable } = this.#parts;
+      durable.refuseIfDamaged();
+      await this.#commits.idle();
+      await store.write([baseWrite(base)]);
+      durable.archived = base;
+      for (const floor of base.floors) await removeArchived(store, floor);
+    });
   }
 
   ofCommand(id: string): Promise<readonly EventEnvelope[]> {

@@ -5,6 +5,7 @@ import {
   parseSeen,
   type RedactedEnvelope,
 } from '../domain/envelope.ts';
+import { type ArchiveBase, floorOf } from './archive-base.ts';
 import type { EventStore } from './event-store.ts';
 import { type Damage, JournalError, type JournalErrorCode, type LogHead } from './journal.ts';
 import { allEvents, eventKey, logBounds, parseEventKey } from './keys.ts';
@@ -70,6 +71,13 @@ export interface LogPart {
   /** The hash is undefined where the event itself is damaged. */
   readonly after: { readonly sequence: number; readonly hash: string | undefined };
   readonly to: number;
+}
+
+/** Before the first event that is stored of a log: the last archived one, or the very first. */
+export function startOf(archived: ArchiveBase | null, { node, incarnation }: LogHead): LogPart['after'] {
+  const floor = floorOf(archived, node, incarnation);
+  if (floor === undefined) return { sequence: 0, hash: '' };
+  return { sequence: floor.sequence - 1, hash: floor.sequence === 1 ? '' : undefined };
 }
 
 export async function scanLog(store: EventStore, part: LogPart): Promise<Damage[]> {

@@ -1,8 +1,9 @@
 import { comparePositions, type Heads } from '../domain/envelope.ts';
+import { type ArchiveBase, readBase } from './archive-base.ts';
 import type { EventStore } from './event-store.ts';
 import type { HeadFile } from './head-file.ts';
 import { type Damage, JournalError, type LogHead } from './journal.ts';
-import { damageAt, type LogPart, readEvent, scanLog, storedLogs } from './log-scan.ts';
+import { damageAt, type LogPart, readEvent, scanLog, startOf, storedLogs } from './log-scan.ts';
 import { isSignatureGood } from './signing-key.ts';
 import { verifiedHeads } from './snapshots.ts';
 
@@ -11,6 +12,7 @@ export interface Opened {
   readonly logs: readonly LogHead[];
   readonly damage: readonly Damage[];
   readonly earlier: readonly LogPart[];
+  readonly archived: ArchiveBase | null;
 }
 
 /**
@@ -40,12 +42,14 @@ interface Owner {
 
 async function examineOnce(store: EventStore, headFile: FoundHeads, own: Owner): Promise<Opened> {
   const { heads: logs, damage } = await storedLogs(store);
+  const archived = await readBase(store);
   const vouched = await verifiedHeads(store);
   const earlier: LogPart[] = [];
   for (const log of logs) {
-    const base = await baseOf(store, log, vouched);
+    const start = startOf(archived, log);
+    const base = await baseOf(store, log, vouched, start);
     damage.push(...(await scanLog(store, { ...log, after: base, to: log.sequence })));
-    if (base.sequence > 0) earlier.push({ ...log, after: { sequence: 0, hash: '' }, to: base.sequence });
+    if (base.sequence > start.sequence) earlier.push({ ...log, after: start, to: base.sequence });
   }
   const ownLog = logs.filter(({ node }) => node === own.node).at(-1);
   const found = [
@@ -54,16 +58,20 @@ async function examineOnce(store: EventStore, headFile: FoundHeads, own: Owner):
     ...seenDamage(store, headFile, logs),
   ];
   for (const one of found) if (!damage.some((other) => covers(other, one))) damage.push(one);
-  return { logs, damage, earlier };
+  return { logs, damage, earlier, archived };
 }
 
-async function baseOf(store: EventStore, log: LogHead, vouched: Heads): Promise<LogPart['after']> {
+async function baseOf(
+  store: EventStore,
+  log: LogHead,
+  vouched: Heads,
+  start: LogPart['after'],
+): Promise<LogPart['after']> {
   const base = vouched[log.node];
-  const nothing = { sequence: 0, hash: '' };
   if (base === undefined || base.incarnation !== log.incarnation || base.sequence > log.sequence)
-    return nothing;
+    return start;
   const event = await readEvent(store, log.node, log.incarnation, base.sequence).catch(() => undefined);
-  return event?.hash === base.hash ? base : nothing;
+  return event?.hash === base.hash ? base : start;
 }
 
 async function headDamage(

@@ -2,13 +2,23 @@ import type { Positions } from '../domain/causal-base.ts';
 import type { CausalOrder } from '../domain/causality.ts';
 import { type EventEnvelope, parseEventId } from '../domain/envelope.ts';
 import type { AnyEvent } from '../domain/events.ts';
+import type { ClusterState } from '../domain/state.ts';
 import { readEvent } from './read-event.ts';
 
 /**
  * The events up to a moment, in their order: an event with all that it follows, a time by the writers' clocks, or, with
- * `knownBy`, what a node knew then. Without a moment: all. Null where the moment is none.
+ * `knownBy`, what a node knew then. Without a moment: all. Null where the moment is none, or was archived.
  */
 export function eventsAt(
+  order: CausalOrder<EventEnvelope>,
+  moment: string | undefined,
+  knownBy?: string,
+): readonly AnyEvent[] | null {
+  const events = eventsUpTo(order, moment, knownBy);
+  return events?.length === 0 && order.base.length > 0 && moment !== undefined ? null : events;
+}
+
+function eventsUpTo(
   order: CausalOrder<EventEnvelope>,
   moment: string | undefined,
   knownBy?: string,
@@ -32,8 +42,9 @@ export function eventsAt(
 export const knownBefore = (order: CausalOrder<EventEnvelope>, event: string): readonly AnyEvent[] =>
   (eventsAt(order, event) ?? []).filter(({ id }) => id !== event);
 
-/** All of it, with what each writer knew. */
-export const knownHistory = (order: CausalOrder<EventEnvelope>) => ({
+/** All of it, with what each writer knew. `begin`: the state before its first event, nobody else's. */
+export const knownHistory = (order: CausalOrder<EventEnvelope>, begin: () => ClusterState) => ({
+  begin,
   events: order.events().map(readEvent),
   knownBefore: (event: string) => knownBefore(order, event),
 });

@@ -5,6 +5,7 @@ import {
   eventId,
   type Heads,
 } from '../domain/envelope.ts';
+import { type ArchiveBase, floorOf } from './archive-base.ts';
 import type { EventStore } from './event-store.ts';
 import { type EventRange, JournalError, type LogHead } from './journal.ts';
 import { eventKey } from './keys.ts';
@@ -68,17 +69,20 @@ function faultOf(event: EventEnvelope | undefined, expected: EventPosition): Jou
   return new JournalError(code, `event ${event.id} stands where ${id} is expected`);
 }
 
-/** Log after log, each from behind `after` to its head. */
+/** Log after log, each from behind `after`, and from behind what is archived, to its head. */
 export async function* replayLogs(
   store: EventStore,
   logs: readonly LogHead[],
   after: Heads,
+  archived: ArchiveBase | null,
 ): AsyncGenerator<readonly EventEnvelope[]> {
   for (const { node, incarnation, sequence } of logs) {
     const from = after[node];
     const isDone = from !== undefined && comparePositions({ incarnation, sequence }, from) <= 0;
     if (isDone) continue;
-    const first = from?.incarnation === incarnation ? from.sequence + 1 : 1;
+    const floor = floorOf(archived, node, incarnation)?.sequence ?? 0;
+    const first = Math.max(from?.incarnation === incarnation ? from.sequence : 0, floor) + 1;
+    if (first > sequence) continue;
     yield* readRange(store, { node, incarnation, from: first, to: sequence });
   }
 }

@@ -1,9 +1,10 @@
 import { type EventEnvelope, eventId } from '../domain/envelope.ts';
+import type { ArchiveBase, Floor } from './archive-base.ts';
 import { indexWrites } from './command-index.ts';
 import type { EventStore, StoreWrite } from './event-store.ts';
 import type { Damage, EventRange, FetchEvents } from './journal.ts';
 import { eventKey, quarantineKey } from './keys.ts';
-import { followsOn, readEvent, scanLog } from './log-scan.ts';
+import { followsOn, readEvent, scanLog, startOf } from './log-scan.ts';
 import type { Logs } from './logs.ts';
 import { envelopeFault } from './receiving.ts';
 import { encode } from './record.ts';
@@ -32,11 +33,16 @@ export async function repairDamage(
 }
 
 /** What a scan finds in those of the logs that were damaged. */
-export async function rescan(store: EventStore, damaged: readonly Damage[], logs: Logs): Promise<Damage[]> {
+export async function rescan(
+  store: EventStore,
+  damaged: readonly Damage[],
+  logs: Logs,
+  archived: ArchiveBase | null,
+): Promise<Damage[]> {
   const found: Damage[] = [];
   for (const log of logs.all())
     if (damaged.some(({ node, incarnation }) => node === log.node && incarnation === log.incarnation))
-      found.push(...(await scanLog(store, { ...log, after: { sequence: 0, hash: '' }, to: log.sequence })));
+      found.push(...(await scanLog(store, { ...log, after: startOf(archived, log), to: log.sequence })));
   return found;
 }
 
@@ -108,4 +114,11 @@ export async function setAside(store: EventStore, { from, to, ...log }: EventRan
     }
     await store.write(writes);
   }
+}
+
+/** All events of a log before the last archived one, oldest first: an interruption leaves no gap behind. */
+export async function removeArchived(store: EventStore, { sequence, ...log }: Floor): Promise<void> {
+  const bounds = { gte: eventKey({ ...log, sequence: 1 }), lt: eventKey({ ...log, sequence }) };
+  for await (const batch of store.entries(bounds))
+    await store.write(batch.map(([key]) => ({ type: 'del', key })));
 }

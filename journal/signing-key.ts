@@ -15,6 +15,8 @@ export interface SigningKey {
   /** 64 hex digits */
   readonly publicKey: string;
   signHead(head: Omit<SignedHead, 'key' | 'signature'>): SignedHead;
+  /** 128 hex digits */
+  sign(text: string): string;
 }
 
 export function openSigningKey(path: string): SigningKey {
@@ -23,27 +25,25 @@ export function openSigningKey(path: string): SigningKey {
     .export({ format: 'der', type: 'spki' })
     .subarray(-32)
     .toString('hex');
+  const signText = (text: string) => sign(null, Buffer.from(text), privateKey).toString('hex');
   return {
     publicKey,
     signHead: (head) => {
       const claim = { ...head, key: publicKey };
-      return {
-        ...claim,
-        signature: sign(null, Buffer.from(canonicalJson(claim)), privateKey).toString('hex'),
-      };
+      return { ...claim, signature: signText(canonicalJson(claim)) };
     },
+    sign: signText,
   };
 }
 
 /** True when the head was signed by the key it names. Whether that key is its node's is for the caller. */
-export function isSignatureGood({ signature, ...claim }: SignedHead): boolean {
+export const isSignatureGood = ({ signature, ...claim }: SignedHead): boolean =>
+  isSignedBy(claim.key, canonicalJson(claim), signature);
+
+/** Key and signature in hex. */
+export function isSignedBy(key: string, text: string, signature: string): boolean {
   try {
-    return verify(
-      null,
-      Buffer.from(canonicalJson(claim)),
-      publicKeyOf(claim.key),
-      Buffer.from(signature, 'hex'),
-    );
+    return verify(null, Buffer.from(text), publicKeyOf(key), Buffer.from(signature, 'hex'));
   } catch {
     return false;
   }

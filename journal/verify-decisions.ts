@@ -1,3 +1,4 @@
+import { type CausalBase, noBase } from '../domain/causal-base.ts';
 import { CausalOrder, causalFacts } from '../domain/causality.ts';
 import type { Command } from '../domain/commands.ts';
 import { type Decision, decide } from '../domain/decide.ts';
@@ -12,16 +13,19 @@ import type { Finding } from './verify.ts';
 
 /**
  * Decides every recorded decision again (REQUIREMENTS 4): from what its writer had seen and the facts that it
- * recorded must follow the events that it wrote. Needs all logs whole and not redacted.
+ * recorded must follow the events that it wrote. Needs all logs whole and not redacted, from behind `begin` on.
  */
-export function verifyDecisions(logs: ReadonlyMap<string, readonly EventEnvelope[]>): {
+export function verifyDecisions(
+  logs: ReadonlyMap<string, readonly EventEnvelope[]>,
+  begin: Begin = { base: noBase, state: emptyState },
+): {
   readonly decisionCount: number;
   readonly findings: readonly Finding[];
 } {
   const findings: Finding[] = [];
   let decisionCount = 0;
   for (const [node, log] of logs) {
-    const knowledge = new Knowledge(logs);
+    const knowledge = new Knowledge(logs, begin);
     for (const [index, event] of log.entries()) {
       knowledge.see(event);
       const decision = event.data['decision'] as RecordedDecision | undefined;
@@ -41,6 +45,13 @@ export function verifyDecisions(logs: ReadonlyMap<string, readonly EventEnvelope
   return { decisionCount, findings };
 }
 
+/** What was archived, where anything was. */
+export interface Begin {
+  readonly base: CausalBase;
+  /** Nobody else's. */
+  readonly state: () => ClusterState;
+}
+
 interface RecordedDecision {
   readonly command: Command;
   readonly facts: Facts;
@@ -49,13 +60,18 @@ interface RecordedDecision {
 /** What a node knew at each of its events: folded on as its knowledge grows, anew where a late event came between. */
 class Knowledge {
   readonly #logs: ReadonlyMap<string, readonly EventEnvelope[]>;
-  readonly #order = new CausalOrder<EventEnvelope>(causalFacts);
+  readonly #begin: Begin;
+  readonly #order: CausalOrder<EventEnvelope>;
   readonly #taken = new Map<string, number>();
-  #state: ClusterState = emptyState();
-  #folded = 0;
+  #state: ClusterState;
+  #folded: number;
 
-  constructor(logs: ReadonlyMap<string, readonly EventEnvelope[]>) {
+  constructor(logs: ReadonlyMap<string, readonly EventEnvelope[]>, begin: Begin) {
     this.#logs = logs;
+    this.#begin = begin;
+    this.#order = new CausalOrder<EventEnvelope>(causalFacts, begin.base);
+    this.#state = begin.state();
+    this.#folded = begin.base.length;
   }
 
   /** Everything of the others that the writer had seen. */
@@ -76,8 +92,8 @@ class Knowledge {
 
   add(events: readonly EventEnvelope[]): void {
     if (this.#order.add(events) < this.#folded) {
-      this.#state = emptyState();
-      this.#folded = 0;
+      this.#state = this.#begin.state();
+      this.#folded = this.#begin.base.length;
     }
   }
 

@@ -1,10 +1,12 @@
 import {
   type EventEnvelope,
+  type EventPosition,
   eventId,
   parseEnvelopeType,
   parseSeen,
   type RedactedEnvelope,
 } from '../domain/envelope.ts';
+import { type ArchiveBase, baseFault, floorOf } from './archive-base.ts';
 import type { JournalErrorCode, LogHead, SignedHead } from './journal.ts';
 import { followsOn } from './log-scan.ts';
 import { hashFault } from './record.ts';
@@ -36,6 +38,8 @@ interface LogRecord {
   /** By sequence - 1; '' where the event has not come. */
   readonly hashes: string[];
   last: Pick<EventEnvelope, 'sequence' | 'hash'>;
+  /** Sequence of the last archived event, which is the first that is there; 0 where none was archived. */
+  readonly begin: number;
 }
 
 interface Claim {
@@ -55,6 +59,7 @@ export interface VerifyOptions {
 
 export class Verifier {
   readonly #options: VerifyOptions;
+  readonly #bases: ArchiveBase[] = [];
   readonly #logs = new Map<string, LogRecord>();
   readonly #keys = new Map<string, Set<string>>();
   readonly #heads: SignedHead[] = [];
@@ -67,10 +72,12 @@ export class Verifier {
   }
 
   take(event: EventEnvelope | RedactedEnvelope): void {
-    this.#eventCount += 1;
     const { node, incarnation, sequence, hash, id } = event;
     const key = `${node}/${incarnation}`;
-    const log = this.#logs.get(key) ?? { node, incarnation, hashes: [], last: { sequence: 0, hash: '' } };
+    const log = this.#logs.get(key) ?? this.#newLog(event);
+    // An export begins with the events that its archive ends with.
+    if (log.hashes[sequence - 1] === hash.slice(0, hashDigits) && this.#isFloor(event)) return;
+    this.#eventCount += 1;
     this.#logs.set(key, log);
     if (id !== eventId(event)) this.#find('bad-chain', `event ${id} says that it is ${eventId(event)}`);
     const fault = hashFault(event);
@@ -81,12 +88,27 @@ export class Verifier {
     if (log.hashes[sequence - 1]) this.#find('bad-chain', `event ${id} is there twice`);
     else if (sequence < expected)
       this.#find('bad-chain', `event ${id} comes after ${key}/${log.last.sequence}: the log was reordered`);
-    else if (sequence === expected && !followsOn(event, log.last.hash))
+    else if (sequence === expected && sequence !== log.begin && !followsOn(event, log.last.hash))
       this.#find('bad-chain', `event ${id} does not continue the one before it: one of them was replaced`);
     for (let missing = expected; missing < sequence; missing += 1) log.hashes[missing - 1] = '';
     log.hashes[sequence - 1] = hash.slice(0, hashDigits);
     if (sequence >= expected) log.last = { sequence, hash };
     this.#note(event);
+  }
+
+  /** After an archiving a log begins with its last archived event; in the archive itself with the first. */
+  #newLog({ node, incarnation, sequence }: EventPosition): LogRecord {
+    const begin = this.#isFloor({ node, incarnation, sequence }) ? sequence : 0;
+    return { node, incarnation, hashes: [], last: { sequence: Math.max(0, begin - 1), hash: '' }, begin };
+  }
+
+  /** Comes before the events that it is about. */
+  takeBase(base: ArchiveBase): void {
+    this.#bases.push(base);
+  }
+
+  #isFloor({ node, incarnation, sequence }: EventPosition): boolean {
+    return this.#bases.some((base) => floorOf(base, node, incarnation)?.sequence === sequence);
   }
 
   takeHead(head: SignedHead): void {
@@ -95,6 +117,7 @@ export class Verifier {
 
   finish(): Verification {
     for (const log of this.#logs.values()) this.#findMissing(log);
+    for (const base of this.#bases) this.#checkBase(base);
     for (const head of this.#heads) this.#checkHead(head);
     if (this.#options.needsHeads) this.#findUnsigned();
     for (const claim of this.#claims) this.#checkClaim(claim, `${claim.by} has seen`);
@@ -126,8 +149,35 @@ export class Verifier {
     }
   }
 
+  /** A base is what its archiver signed, and the logs go on from it. */
+  #checkBase(base: ArchiveBase): void {
+    const { trusted } = this.#options;
+    const { node, key } = base;
+    if (baseFault(base) !== undefined)
+      this.#find('bad-signature', `the base of the archived events is not what ${node} signed`);
+    const keys = this.#keysOf(node);
+    if ((keys !== undefined && !keys.has(key)) || (trusted !== undefined && !trusted.get(node)?.has(key)))
+      this.#find('bad-signature', `the base of the archived events was not signed with a key of ${node}`);
+    for (const floor of base.floors) this.#checkClaim({ ...floor, by: node }, `${node} archived`);
+  }
+
+  /** Undefined where nothing names any. */
+  #keysOf(node: string): ReadonlySet<string> | undefined {
+    const keys = new Set([...(this.#keys.get(node) ?? []), ...this.#archivedKeys(node)]);
+    return keys.size === 0 ? undefined : keys;
+  }
+
+  /** The events that named them may be archived. */
+  #archivedKeys(node: string): readonly string[] {
+    return this.#bases.flatMap(({ standing }) => {
+      const known = standing as { state?: { nodes?: Record<string, { keys?: readonly string[] }> } } | null;
+      return known?.state?.nodes?.[node]?.keys ?? [];
+    });
+  }
+
   #findUnsigned(): void {
-    const signed = new Set(this.#heads.map(({ node }) => node));
+    const vouched = [...this.#heads, ...this.#bases.flatMap(({ floors }) => floors)];
+    const signed = new Set(vouched.map(({ node }) => node));
     for (const node of new Set([...this.#logs.values()].map((log) => log.node)))
       if (!signed.has(node))
         this.#find('head-missing', `there is no head that ${node} signed: nobody vouches for its log`);
@@ -135,7 +185,7 @@ export class Verifier {
 
   /** A revoked key still vouches for what it signed before. */
   #checkHead(head: SignedHead): void {
-    const keys = this.#keys.get(head.node);
+    const keys = this.#keysOf(head.node);
     const trusted = this.#options.trusted;
     if (trusted !== undefined && !trusted.get(head.node)?.has(head.key)) {
       this.#find(
@@ -157,6 +207,7 @@ export class Verifier {
     if (sequence === 0) return;
     const id = `${node}/${incarnation}/${sequence}`;
     const log = this.#logs.get(`${node}/${incarnation}`);
+    if (log !== undefined && sequence < log.begin) return;
     const there = log?.hashes[sequence - 1];
     if (there === '') return;
     if (there === undefined)

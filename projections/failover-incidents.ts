@@ -3,7 +3,7 @@ import { apply, replay } from '../domain/evolve.ts';
 import type { Facts } from '../domain/facts.ts';
 import { decisionOf } from '../domain/recorded-decision.ts';
 import type { Settings } from '../domain/settings.ts';
-import { emptyState, type Phase, type ResourceState } from '../domain/state.ts';
+import type { ClusterState, Phase, ResourceState } from '../domain/state.ts';
 
 type Of<T extends DomainEvent['type']> = Extract<DomainEvent, { type: T }>;
 
@@ -34,13 +34,15 @@ const undecided: ReadonlySet<Phase> = new Set<Phase>(['awaiting-confirmation', '
 
 /** A whole history, in order, and what the writer of each of its events knew before it. */
 export interface KnownHistory {
+  /** The state before the first event: nobody else's. */
+  readonly begin: () => ClusterState;
   readonly events: readonly AnyEvent[];
   readonly knownBefore: (event: string) => readonly AnyEvent[];
 }
 
 /** Every incident of a history, in order. */
-export function failoverIncidents({ events, knownBefore }: KnownHistory): FailoverIncident[] {
-  const state = emptyState();
+export function failoverIncidents({ events, knownBefore, begin }: KnownHistory): FailoverIncident[] {
+  const state = begin();
   const incidents: Open[] = [];
   const open = new Map<string, Open>();
   const losses = new Map<string, Of<'node.lost'>>();
@@ -51,7 +53,9 @@ export function failoverIncidents({ events, knownBefore }: KnownHistory): Failov
     if (tag !== null && event.type !== 'unknown') {
       const lost = open.has(tag) ? null : lostIn(event);
       const incident =
-        lost === null ? undefined : incidentOf(event, tag, lost, losses, knownBefore(event.id));
+        lost === null
+          ? undefined
+          : incidentOf(event, tag, lost, losses, replay(begin(), knownBefore(event.id)));
       if (incident !== undefined) {
         open.set(tag, incident);
         incidents.push(incident);
@@ -71,9 +75,8 @@ function incidentOf(
   tag: string,
   lost: string,
   losses: ReadonlyMap<string, Of<'node.lost'>>,
-  known: readonly AnyEvent[],
+  { nodes, settings, resources }: ClusterState,
 ): Open | undefined {
-  const { nodes, settings, resources } = replay(emptyState(), known);
   const resource = resources[tag];
   if (resource === undefined) return undefined;
   const { alive = true, because = '' } = nodes[lost] ?? {};

@@ -2,13 +2,16 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { type EventEnvelope, parseEnvelopeType, parseEventId } from '../domain/envelope.ts';
 import { Tag } from '../domain/vocabulary.ts';
+import { floorOf } from '../journal/archive-base.ts';
 import { mergeLogs } from '../journal/causal-merge.ts';
 import { exportLines } from '../journal/export.ts';
 import { type Damage, type Journal, JournalError, type LogHead } from '../journal/journal.ts';
 import type { LevelJournal } from '../journal/level-journal.ts';
 import { type Verification, Verifier } from '../journal/verify.ts';
 import { verifyDecisions } from '../journal/verify-decisions.ts';
-import { importLogs, verifyExport } from './journal-import.ts';
+import { type ArchiveOptions, archiveJournal } from './journal-archive.ts';
+import { type ImportOptions, importLogs, verifyExport } from './journal-import.ts';
+import { causalBaseOf, standingOf } from './offline-history.ts';
 import { throwDamage, withJournal } from './offline-journal.ts';
 import { Exit, exitCodes, type Output, shortened } from './program.ts';
 
@@ -34,11 +37,13 @@ export function journalCommand(output: Output): Command {
     );
   subcommand('import', 'takes in the logs of an export, when all of it verifies')
     .argument('<file>')
-    .action((file: string, { data }: { data: string }) => importLogs(file, data, output));
+    .option('--node <name>', 'where there is no journal yet: the node that is to join with it')
+    .option('--cluster <name>', 'and its cluster')
+    .action((file: string, options: ImportOptions) => importLogs(file, options, output));
   journal
     .command('verify')
     .description('verifies checksums, hashes, chains, signatures and what nodes have seen of each other')
-    .argument('[file]', 'an export, redacted or not, instead of a data directory')
+    .argument('[files...]', 'an export, redacted or not, behind its archives, instead of a data directory')
     .option('--data <dir>', "the agent's data directory")
     .option(
       '--keys <file>',
@@ -46,12 +51,18 @@ export function journalCommand(output: Output): Command {
     )
     .option('--decisions', 'also that every recorded decision follows from its recorded facts')
     .option('--json', 'as JSON')
-    .action((file: string | undefined, options: VerifyOptions) => {
-      if ((file === undefined) === (options.data === undefined))
+    .action((files: readonly string[], options: VerifyOptions) => {
+      if ((files.length === 0) === (options.data === undefined))
         throw new Exit(exitCodes.usage, 'either a file is verified, or --data DIR');
-      if (file !== undefined) return verifyFile(file, options, output);
+      if (files.length > 0) return verifyFiles(files, options, output);
       return withJournal(options.data ?? '', (opened) => verify(opened, options, output));
     });
+  subcommand('archive', 'moves old events to a file; state and views go on from a signed base')
+    .requiredOption('--before <time>', 'only what happened before this moment')
+    .option('--to <file>', 'the archive (default: DIR/archive/TIME.ndjson)')
+    .action((options: ArchiveOptions) =>
+      withJournal(options.data, (opened) => archiveJournal(opened, options, output)),
+    );
   return journal;
 }
 
@@ -132,7 +143,7 @@ function sentence(event: EventEnvelope): string {
 
 /** What is good of a log: damaged events are left out, and reported afterwards. */
 async function* readableEvents(journal: Journal, log: LogHead): AsyncGenerator<readonly EventEnvelope[]> {
-  let next = 1;
+  let next = 1 + (floorOf(journal.archived(), log.node, log.incarnation)?.sequence ?? 0);
   while (next <= log.sequence) {
     try {
       for await (const events of journal.read({ ...log, from: next, to: log.sequence })) {
@@ -164,7 +175,12 @@ async function verify(journal: LevelJournal, options: VerifyOptions, output: Out
   const { eventCount, logs, findings } = await verifyReadable(journal, damage, trustedKeys(options.keys));
   const all = [...damage.map(({ code, message }) => ({ code, message })), ...findings];
   const decisions =
-    options.decisions && all.length === 0 ? verifyDecisions(await wholeLogs(journal)) : undefined;
+    options.decisions && all.length === 0
+      ? verifyDecisions(await wholeLogs(journal), {
+          base: causalBaseOf(journal.archived()),
+          state: () => standingOf(journal.archived()).state,
+        })
+      : undefined;
   all.push(...(decisions?.findings ?? []));
   const { decisionCount } = decisions ?? {};
   if (options.json)
@@ -178,13 +194,13 @@ async function verify(journal: LevelJournal, options: VerifyOptions, output: Out
   throwDamage(all);
 }
 
-async function verifyFile(file: string, options: VerifyOptions, output: Output): Promise<void> {
+async function verifyFiles(files: readonly string[], options: VerifyOptions, output: Output): Promise<void> {
   if (options.decisions)
     throw new Exit(
       exitCodes.usage,
       '--decisions goes with --data: import the export into an empty directory',
     );
-  const { verification, redactedCount } = await verifyExport(file, trustedKeys(options.keys));
+  const { verification, redactedCount } = await verifyExport(files, trustedKeys(options.keys));
   const { eventCount, logs, findings } = verification;
   if (options.json)
     await output.out(
@@ -231,10 +247,15 @@ async function verifyReadable(
 ): Promise<Verification> {
   const verifier = new Verifier({ trusted });
   if (damage.length === 0) for (const head of journal.signedHeads()) verifier.takeHead(head);
-  for (const log of journal.logs())
-    if (!damage.some(({ node, incarnation }) => node === log.node && incarnation === log.incarnation))
-      for await (const events of journal.read({ ...log, from: 1, to: log.sequence }))
-        for (const event of events) verifier.take(event);
+  const archived = journal.archived();
+  if (archived !== null) verifier.takeBase(archived);
+  for (const log of journal.logs()) {
+    if (damage.some(({ node, incarnation }) => node === log.node && incarnation === log.incarnation))
+      continue;
+    const from = floorOf(archived, log.node, log.incarnation)?.sequence ?? 1;
+    for await (const events of journal.read({ ...log, from, to: log.sequence }))
+      for (const event of events) verifier.take(event);
+  }
   const { findings, ...counts } = verifier.finish();
   return { ...counts, findings: damage.length === 0 ? findings : [] };
 }

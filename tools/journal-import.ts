@@ -1,24 +1,31 @@
 import { createReadStream, existsSync } from 'node:fs';
 import type { EventEnvelope } from '../domain/envelope.ts';
+import { NodeName } from '../domain/vocabulary.ts';
 import { type ExportLine, parseExportLine } from '../journal/export.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { LevelJournal } from '../journal/level-journal.ts';
+import { type LevelJournal, openLevelJournal } from '../journal/level-journal.ts';
 import { createForAuditor, openOffline } from '../journal/offline.ts';
 import { type Verification, Verifier, type VerifyOptions } from '../journal/verify.ts';
 import { journalOf, refusing, throwDamage } from './offline-journal.ts';
 import { Exit, exitCodes, type Output, shortened } from './program.ts';
 
+export interface ImportOptions {
+  readonly data: string;
+  readonly node?: string;
+  readonly cluster?: string;
+}
+
 /** `mirrorkeeper journal import FILE`. Errors: usage, refused, damaged; then nothing was taken in. */
-export async function importLogs(file: string, data: string, output: Output): Promise<void> {
+export async function importLogs(file: string, options: ImportOptions, output: Output): Promise<void> {
   // 1. All of it verifies, or nothing is taken in.
-  const { verification, redactedCount } = await verifyExport(file);
+  const { verification, redactedCount } = await verifyExport([file]);
   if (redactedCount > 0)
     throw new Exit(exitCodes.refused, `${file} is redacted: it can be verified, not imported`);
   throwDamage(verification.findings);
   // 2. Others' logs by receiving, this node's own by repair.
-  const directory = journalOf(data);
+  const directory = journalOf(options.data);
   const journal = await refusing(
-    async () => (await openOffline(directory)) ?? (await createForAuditor(directory)),
+    async () => (await openOffline(directory)) ?? (await createFor(directory, options)),
   );
   try {
     const stored = await takeIn(journal, file);
@@ -29,18 +36,30 @@ export async function importLogs(file: string, data: string, output: Output): Pr
   }
 }
 
-/** All of an export, redacted or not. `trusted`: keys that somebody vouches for beside the export itself. */
+/** A node that joins after an archiving must have the archived events before its agent first starts. */
+function createFor(directory: string, { node, cluster }: ImportOptions): Promise<LevelJournal> {
+  if (node === undefined && cluster === undefined) return createForAuditor(directory);
+  const name = NodeName.safeParse(node);
+  if (!name.success || cluster === undefined)
+    throw new Exit(exitCodes.usage, '--node NAME and --cluster NAME go together');
+  return openLevelJournal({ directory, node: name.data, cluster });
+}
+
+/** All of an export, redacted or not, behind its archives where there are any. `trusted`: keys that somebody vouches for beside the export itself. */
 export async function verifyExport(
-  file: string,
+  files: readonly string[],
   trusted?: VerifyOptions['trusted'],
 ): Promise<{ readonly verification: Verification; readonly redactedCount: number }> {
-  if (!existsSync(file)) throw new Exit(exitCodes.usage, `there is no file ${file}`);
   const verifier = new Verifier({ trusted, needsHeads: true });
   let redactedCount = 0;
-  for await (const line of readExport(file)) {
-    if (line.kind === 'redacted') redactedCount += 1;
-    if (line.kind === 'head') verifier.takeHead(line.head);
-    else verifier.take(line.event);
+  for (const file of files) {
+    if (!existsSync(file)) throw new Exit(exitCodes.usage, `there is no file ${file}`);
+    for await (const line of readExport(file)) {
+      if (line.kind === 'redacted') redactedCount += 1;
+      if (line.kind === 'head') verifier.takeHead(line.head);
+      else if (line.kind === 'base') verifier.takeBase(line.base);
+      else verifier.take(line.event);
+    }
   }
   return { verification: verifier.finish(), redactedCount };
 }

@@ -7,7 +7,7 @@ import type { EventEnvelope } from '../../domain/envelope.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { orderedEvents } from '../../journal/ordered.ts';
 import type { Clock, Timer } from '../engine/clock.ts';
-import { type Change, type Cut, History, toEvent } from './history.ts';
+import { archivedCut, type Change, type Cut, History, toEvent } from './history.ts';
 import type { AgentLog } from './ports.ts';
 
 /**
@@ -23,7 +23,14 @@ import type { AgentLog } from './ports.ts';
 export interface KeeperOptions {
   readonly journal: Pick<
     Journal,
-    'logs' | 'read' | 'damage' | 'snapshotNames' | 'getSnapshot' | 'putSnapshot' | 'removeSnapshots'
+    | 'logs'
+    | 'read'
+    | 'archived'
+    | 'damage'
+    | 'snapshotNames'
+    | 'getSnapshot'
+    | 'putSnapshot'
+    | 'removeSnapshots'
   >;
   readonly clock: Clock;
   readonly log: AgentLog;
@@ -122,7 +129,7 @@ export class HistoryKeeper {
     }
   }
 
-  /** From the newest snapshot that everything in the journal follows on; else from the first event. */
+  /** From the newest snapshot that everything in the journal follows on; else from the first event that is not archived. */
   async #fromJournal(): Promise<History> {
     const { journal } = this.#options;
     const names = [...(await journal.snapshotNames())].reverse();
@@ -132,8 +139,10 @@ export class HistoryKeeper {
       if (history && (await this.#loadInto(history, cut.base.length))) return history;
       await journal.removeSnapshots([name]);
     }
-    const history = new History(undefined, this.#history.window);
-    await this.#loadInto(history, 0);
+    const archived = journal.archived();
+    const cut = archived === null ? undefined : archivedCut(archived);
+    const history = new History(cut, this.#history.window);
+    await this.#loadInto(history, cut?.base.length ?? 0);
     return history;
   }
 

@@ -4,6 +4,7 @@ import { beforeBase, CausalOrder, causalFacts } from '../../domain/causality.ts'
 import type { EventEnvelope, Head, Heads } from '../../domain/envelope.ts';
 import type { AnyEvent } from '../../domain/events.ts';
 import type { ClusterState } from '../../domain/state.ts';
+import type { ArchiveBase } from '../../journal/archive-base.ts';
 import { readEvent } from '../../journal/read-event.ts';
 import { emptyStanding, fold, type Standing } from '../../projections/views.ts';
 
@@ -45,6 +46,14 @@ export const toEvent = readEvent;
 
 /** What it gives is never changed in place; to freeze it each time would cost a fifth of the fold. */
 const { produce } = new Immer({ autoFreeze: false });
+
+/** Where the journal begins after an archiving: a copy, which nobody else changes. */
+export function archivedCut({ floors, base, standing }: ArchiveBase): Cut {
+  const heads: Record<string, Head> = {};
+  for (const { node, incarnation, sequence, hash } of floors)
+    if (incarnation >= (heads[node]?.incarnation ?? 0)) heads[node] = { incarnation, sequence, hash };
+  return structuredClone({ base, heads, standing }) as unknown as Cut;
+}
 
 const nothing = (): Cut => ({ base: noBase, heads: {}, standing: emptyStanding() });
 

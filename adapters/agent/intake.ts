@@ -252,7 +252,7 @@ export class CommandIntake {
 
   /** Nothing is journaled of it, and nothing is forwarded: the past is the same at every agent. */
   async #then(command: Command): Promise<CommandReply> {
-    const { plan, decider } = await planThen(this.#context, await this.#past.order(), command);
+    const { plan, decider } = await planThen(this.#context, this.#past, command);
     return plan.kind === 'planned'
       ? this.#planned(command.id, decider, plan)
       : { ...this.#refused(command.id, { ...plan, id: null }), decider };

@@ -1,22 +1,20 @@
-import type { CausalOrder } from '../../domain/causality.ts';
 import type { Command } from '../../domain/commands.ts';
 import { dryRun, type Plan } from '../../domain/dry-run.ts';
-import type { EventEnvelope } from '../../domain/envelope.ts';
 import { replay } from '../../domain/evolve.ts';
 import { pastFacts } from '../../domain/past-facts.ts';
 import { type Refusal, refuse } from '../../domain/refusals.ts';
-import { emptyState } from '../../domain/state.ts';
 import type { NodeName } from '../../domain/vocabulary.ts';
 import { eventsAt } from '../../journal/past.ts';
 import type { AgentContext } from './context.ts';
 import { type Addressed, deciderOf } from './decider.ts';
 import { gatherFacts } from './facts.ts';
+import type { WholeOrder } from './whole-order.ts';
 
 /** For a moment that is none. */
 export const noMoment = (moment: string): Refusal =>
   refuse(
     'invalid-request',
-    `--as-of ${moment} is neither an event (NODE/INCARNATION/SEQUENCE or NODE#SEQUENCE) nor a time`,
+    `--as-of ${moment} is neither an event (NODE/INCARNATION/SEQUENCE or NODE#SEQUENCE) nor a time, or it was archived`,
   );
 
 /**
@@ -25,13 +23,13 @@ export const noMoment = (moment: string): Refusal =>
  */
 export async function planThen(
   context: AgentContext,
-  order: CausalOrder<EventEnvelope>,
+  past: WholeOrder,
   { asOf = '', ...command }: Command,
 ): Promise<{ readonly plan: Plan; readonly decider: NodeName }> {
   const self = context.options.node;
-  const events = eventsAt(order, asOf);
+  const events = eventsAt(await past.order(), asOf);
   if (events === null) return { plan: { kind: 'refused', refusal: noMoment(asOf) }, decider: self };
-  const state = replay(emptyState(), events);
+  const state = replay(past.begin().state, events);
   const asked = command as Command;
   const decider = deciderOf(state, asked.command, asked as Addressed, self);
   const facts = { ...pastFacts(state, events, asked, decider), ...(await foundNow(context, asked)) };

@@ -3,7 +3,7 @@ import type { AnyEvent } from '../../domain/events.ts';
 import { replay } from '../../domain/evolve.ts';
 import { type Refusal, refuse } from '../../domain/refusals.ts';
 import { SettingKey, settingOf } from '../../domain/settings.ts';
-import { type CommandState, emptyState } from '../../domain/state.ts';
+import type { CommandState } from '../../domain/state.ts';
 import { NodeName, regionSize, Tag } from '../../domain/vocabulary.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { eventsAt, knownBefore, knownHistory } from '../../journal/past.ts';
@@ -14,7 +14,7 @@ import { explainRefusal, refusedEvent } from '../../projections/explain-refusal.
 import type { NodeView } from '../../projections/nodes.ts';
 import { type LiveMirror, type StatusView, statusOf } from '../../projections/status.ts';
 import { timelineEntry } from '../../projections/timeline.ts';
-import { asOf, emptyStanding, fold, type Standing, stamped, viewsOf } from '../../projections/views.ts';
+import { asOf, fold, type Standing, stamped, viewsOf } from '../../projections/views.ts';
 import type { CommandReply, IssuedCommand } from '../bus/messages.ts';
 import type { EngineStatus } from '../engine/control-protocol.ts';
 import type { AgentContext } from './context.ts';
@@ -171,7 +171,7 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
   explain: async ({ history, past }, { tag, asOf: moment }: Args<'explain'>) => {
     const events = eventsAt(await past.order(), moment);
     if (events === null) return { refusal: noMoment(moment ?? '') };
-    const state = moment === undefined ? history.state : replay(emptyState(), events);
+    const state = moment === undefined ? history.state : replay(past.begin().state, events);
     const explanation = explain(events, state, tag);
     return explanation === null ? { refusal: refuse('unknown-tag', tag) } : { explanation };
   },
@@ -182,10 +182,14 @@ const answers: { readonly [N in QueryName]: (asked: Asked, args: never) => Answe
     if (refused === undefined)
       return { refusal: refuse('invalid-request', `no refusal ${refusal} stands in the history`) };
     const known = knownBefore(order, refused.id);
-    return { explanation: explainRefusal(refused, replay(emptyState(), known), events) };
+    return { explanation: explainRefusal(refused, replay(past.begin().state, known), events) };
   },
   backtest: async ({ past }, { policy, tag }: Args<'backtest'>) => ({
-    backtest: backtest(knownHistory(await past.order()), policy, tag),
+    backtest: backtest(
+      knownHistory(await past.order(), () => past.begin().state),
+      policy,
+      tag,
+    ),
   }),
   'journal-export': async ({ journal, context }, { redact }: Args<'journal-export'>) => ({
     file: await exportBeside(journal, context.options.dir, redact),
@@ -262,7 +266,7 @@ async function standingAt(
 ): Promise<Standing | { refusal: Refusal }> {
   const events = eventsAt(await past.order(), moment, knownBy);
   if (events === null) return { refusal: noMoment(moment ?? '') };
-  const standing = emptyStanding();
+  const standing = past.begin();
   fold(standing, events);
   return standing;
 }

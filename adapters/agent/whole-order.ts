@@ -1,10 +1,12 @@
+import { noBase } from '../../domain/causal-base.ts';
 import { CausalOrder, causalFacts } from '../../domain/causality.ts';
 import type { EventEnvelope } from '../../domain/envelope.ts';
 import type { AnyEvent } from '../../domain/events.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { orderedEvents } from '../../journal/ordered.ts';
+import { emptyStanding, type Standing } from '../../projections/views.ts';
 import type { Clock, Timer } from '../engine/clock.ts';
-import { type History, toEvent } from './history.ts';
+import { archivedCut, type History, toEvent } from './history.ts';
 
 /** A past that somebody looks at is looked at more than once. */
 const keptMs = 60_000;
@@ -15,12 +17,16 @@ const keptMs = 60_000;
  */
 export class WholeOrder {
   readonly #history: History;
-  readonly #journal: Pick<Journal, 'logs' | 'read' | 'ofCommand'>;
+  readonly #journal: Pick<Journal, 'logs' | 'read' | 'archived' | 'ofCommand'>;
   readonly #clock: Clock;
   #read: Promise<CausalOrder<EventEnvelope>> | null = null;
   #forgetting: Timer | null = null;
 
-  constructor(history: History, journal: Pick<Journal, 'logs' | 'read' | 'ofCommand'>, clock: Clock) {
+  constructor(
+    history: History,
+    journal: Pick<Journal, 'logs' | 'read' | 'archived' | 'ofCommand'>,
+    clock: Clock,
+  ) {
     this.#history = history;
     this.#journal = journal;
     this.#clock = clock;
@@ -28,7 +34,8 @@ export class WholeOrder {
 
   async order(): Promise<CausalOrder<EventEnvelope>> {
     const recent = this.#history.order;
-    if (recent.base.length === 0) return recent;
+    const archived = this.#journal.archived();
+    if (recent.base.length === (archived?.base.length ?? 0)) return recent;
     this.#forgetting?.cancel();
     this.#forgetting = this.#clock.after(keptMs, () => this.close());
     this.#read ??= this.#readAll();
@@ -45,6 +52,17 @@ export class WholeOrder {
     return (await this.#journal.ofCommand(id)).map(toEvent);
   }
 
+  /** The place of the first event that is not archived. */
+  get beginsAt(): number {
+    return this.#journal.archived()?.base.length ?? 0;
+  }
+
+  /** What lies before the first event of the order: nothing, or what was archived. Nobody else's. */
+  begin(): Standing {
+    const archived = this.#journal.archived();
+    return archived === null ? emptyStanding() : archivedCut(archived).standing;
+  }
+
   close(): void {
     this.#forgetting?.cancel();
     this.#forgetting = null;
@@ -52,8 +70,10 @@ export class WholeOrder {
   }
 
   async #readAll(): Promise<CausalOrder<EventEnvelope>> {
-    const order = new CausalOrder<EventEnvelope>(causalFacts);
-    for await (const batch of orderedEvents(this.#journal)) order.add(batch);
+    const archived = this.#journal.archived();
+    const base = archived === null ? noBase : archivedCut(archived).base;
+    const order = new CausalOrder<EventEnvelope>(causalFacts, base);
+    for await (const batch of orderedEvents(this.#journal, base)) order.add(batch);
     return order;
   }
 }

@@ -48,9 +48,9 @@ export class Past {
 
   /** The picture after the first `place` events. */
   async pictureAt(place: number): Promise<Picture> {
-    const end = Math.max(0, Math.min(place, this.#history.length));
+    const end = Math.max(this.#whole.beginsAt, Math.min(place, this.#history.length));
     const standing = await this.standingAt(end);
-    const from = Math.max(0, end - pastEvents);
+    const from = Math.max(this.#whole.beginsAt, end - pastEvents);
     return {
       ...this.#identity,
       asOf: asOf(standing),
@@ -62,7 +62,9 @@ export class Past {
 
   /** What the first `place` events fold to. */
   async standingAt(place: number): Promise<Standing> {
-    return await this.#inTurn(() => this.#standingAt(Math.min(place, this.#history.length)));
+    return await this.#inTurn(() =>
+      this.#standingAt(Math.max(this.#whole.beginsAt, Math.min(place, this.#history.length))),
+    );
   }
 
   /** How many events had happened by then, by their writers' clocks. */
@@ -74,7 +76,7 @@ export class Past {
     const found: (TimelineEntry & { place: number })[] = [];
     const matches = matcher(wanted);
     let end = Math.min(before ?? Number.POSITIVE_INFINITY, this.#history.length);
-    while (end > 0 && found.length < limit) {
+    while (end > this.#whole.beginsAt && found.length < limit) {
       const from = Math.max(0, end - eventsPerTurn);
       const entries = (await this.#events(from, end)).map(timelineEntry);
       for (let index = entries.length - 1; index >= 0 && found.length < limit; index -= 1) {
@@ -84,7 +86,7 @@ export class Past {
       }
       await turn();
     }
-    return { entries: found.reverse(), more: end > 0 ? end : null };
+    return { entries: found.reverse(), more: end > this.#whole.beginsAt ? end : null };
   }
 
   async #standingAt(place: number): Promise<Standing> {
@@ -108,7 +110,9 @@ export class Past {
   #nearest(place: number): { readonly place: number; readonly standing: Standing } {
     const checkpoint = this.#history.checkpointBefore(place);
     const kept = this.#kept.filter((one) => one.place <= place);
-    return [...kept, checkpoint].reduce((best, one) => (one.place > best.place ? one : best));
+    // A checkpoint of nothing is of no use where the first events are archived.
+    const begin = { place: this.#whole.beginsAt, standing: this.#whole.begin() };
+    return [...kept, checkpoint, begin].reduce((best, one) => (one.place > best.place ? one : best));
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -35,6 +35,10 @@ export class MemoryJournal implements Journal {
     this.#told = {};
   }
 
+  archived(): null {
+    return null;
+  }
+
   async append(drafts: readonly EventDraft[]): Promise<readonly EventEnvelope[]> {
     const stored = drafts.map((draft) => this.#append(draft));
     for (const listener of this.#listeners) listener(stored);

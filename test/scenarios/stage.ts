@@ -85,7 +85,7 @@ export class Stage {
   history(): KnownHistory {
     const known = this.#world.nodes.get(this.#world.running()[0] as NodeName)?.agent?.history;
     if (known === undefined) throw new Error('no node runs');
-    return knownHistory(known.order);
+    return knownHistory(known.order, emptyState);
   }
 
   /** What `journal explain` tells of it now, at the first node that runs. */

@@ -6,7 +6,7 @@ import { knownHistory } from '../../journal/past.ts';
 import { type Backtest, backtest } from '../../projections/backtest.ts';
 import { BacktestPolicy } from '../../projections/backtest-policy.ts';
 import { backtestText } from '../../projections/backtest-text.ts';
-import { offlineOrder } from '../offline-history.ts';
+import { offlineHistory } from '../offline-history.ts';
 import { Exit, exitCodes, shortened } from '../program.ts';
 import { type ConnectionOptions, timeoutMsOf, withConnection } from './connection.ts';
 import { parseTag } from './names.ts';
@@ -44,8 +44,14 @@ Example:
           options.json ? `${JSON.stringify(result)}\n` : `${backtestText(result).join('\n')}\n`,
         );
       if (options.data !== undefined) {
-        const order = await offlineOrder(options.data);
-        return show(backtest(knownHistory(order), policy, options.tag));
+        const { order, begin } = await offlineHistory(options.data);
+        return show(
+          backtest(
+            knownHistory(order, () => begin().state),
+            policy,
+            options.tag,
+          ),
+        );
       }
       return asking(terminal, options, async (client) => {
         const args = { policy, tag: options.tag };

@@ -1,14 +1,13 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import { replay } from '../../domain/evolve.ts';
-import { emptyState } from '../../domain/state.ts';
 import type { Tag } from '../../domain/vocabulary.ts';
-import { eventsAt, knownBefore } from '../../journal/past.ts';
+import { knownBefore } from '../../journal/past.ts';
 import { type Explanation, explain } from '../../projections/explain.ts';
 import { explainRefusal, type RefusalExplanation, refusedEvent } from '../../projections/explain-refusal.ts';
 import { refusalText } from '../../projections/explain-refusal-text.ts';
 import { explainText } from '../../projections/explain-text.ts';
-import { offlineHistory, offlineOrder } from '../offline-history.ts';
+import { eventsUntil, offlineHistory } from '../offline-history.ts';
 import { Exit, exitCodes, shortened } from '../program.ts';
 import { type ConnectionOptions, timeoutMsOf, withConnection } from './connection.ts';
 import { parseTag } from './names.ts';
@@ -57,8 +56,9 @@ Examples:
 async function explainTag(terminal: Terminal, tag: Tag, options: ExplainOptions): Promise<void> {
   const show = (explanation: Explanation) => print(terminal, options, explanation, explainText(explanation));
   if (options.data !== undefined) {
-    const events = await offlineHistory(options.data, options.asOf);
-    const explanation = explain(events, replay(emptyState(), events), tag);
+    const history = await offlineHistory(options.data);
+    const events = eventsUntil(history, options.asOf);
+    const explanation = explain(events, replay(history.begin().state, events), tag);
     if (explanation !== null) return show(explanation);
     throw new Exit(exitCodes.refused, `unknown-tag: no resource ${tag} is known there`);
   }
@@ -87,13 +87,13 @@ async function explainRefused(terminal: Terminal, id: string, options: ExplainOp
 }
 
 async function refusedThere(data: string, id: string): Promise<RefusalExplanation> {
-  const order = await offlineOrder(data);
-  const events = eventsAt(order, undefined) ?? [];
+  const history = await offlineHistory(data);
+  const events = eventsUntil(history, undefined);
   const refused = refusedEvent(events, id);
   if (refused === undefined)
     throw new Exit(exitCodes.refused, `no refusal ${shortened(id)} stands in the history`);
-  const known = knownBefore(order, refused.id);
-  return explainRefusal(refused, replay(emptyState(), known), events);
+  const known = knownBefore(history.order, refused.id);
+  return explainRefusal(refused, replay(history.begin().state, known), events);
 }
 
 const print = (
