@@ -90,7 +90,7 @@ export class Replica {
           this.logInvalid(volume, peer, error.message, next),
     );
     allOf(steps, (failure) => {
-      if (failure === null) volume.selectMarkable();
+      if (failure === null) volume.leaveOut(failed.map(([, log]) => log));
       done(failure);
     });
   }

@@ -41,9 +41,17 @@ export class Volume {
     this.selectMarkable();
   }
 
-  /** After a log has become invalid, or valid again. */
+  /** After a log has become valid again. One that failed unseen stays in until a mark meets it, so that it is told. */
   selectMarkable(): void {
-    this.#markable = [...this.#logs.values()].filter(({ state }) => state !== 'invalid');
+    const before = this.#markable;
+    this.#markable = [...this.#logs.values()].filter(
+      (log) => log.state !== 'invalid' || before.includes(log),
+    );
+  }
+
+  /** That they failed is durable beside the replica. */
+  leaveOut(failed: readonly IntentLog[]): void {
+    this.#markable = this.#markable.filter((log) => !failed.includes(log));
   }
 
   contains(offset: number, byteCount: number): boolean {
