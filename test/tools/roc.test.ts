@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -129,4 +130,60 @@ describe('roc', () => {
     await recordSample(recorded, new Date());
     expect((await roc('1s', start, recorded)).out).toContain('#Samples: 1 ');
   });
+});
+
+/**
+ * The same example computed by another program in another language: sectors from copy to copy, a 32-bit counter that
+ * wraps, a device that appears half-way, and a queue behind a link of 1 MB/s.
+ */
+const independently = `
+/^Fri/ { n += 1; next }
+{ at[$3, n] = $10; seen[$3] = 1 }
+END {
+  for (device in seen) for (i = 2; i <= n; i += 1) if ((device, i - 1) in at) {
+    sectors = at[device, i] - at[device, i - 1]
+    if (sectors < 0) sectors += 4294967296
+    total[i] += sectors * 512; sum[device] += sectors * 512; count[device] += 1
+  }
+  for (device in seen) printf "%s %.3f\\n", device, sum[device] / count[device] / 120
+  for (i = 2; i <= n; i += 1) {
+    all += total[i]; queue += total[i] - 1000000 * 120; if (queue < 0) queue = 0
+    if (queue > longest) longest = queue
+  }
+  printf "total %.3f\\nqueue %.0f\\nlag %d\\n", all / (n - 1) / 120, longest, int(longest / 1000000 + 0.999999)
+}`;
+
+it('gives the figures of an independently computed example, with a wrap and a device that appears half-way', async () => {
+  const wrapping = [4_294_800_000, 4_294_900_000, 100_000, 500_000, 600_000];
+  const late = [undefined, undefined, 7000, 907_000, 1_507_000];
+  const input = join(folder, 'independent.txt');
+  const lineOf = (device: string, sectors: number | undefined) =>
+    sectors === undefined ? '' : `   8       0 ${device} 10 0 20 5 20 0 ${sectors} 9 0 4 6\n`;
+  writeFileSync(
+    input,
+    wrapping
+      .map(
+        (sectors, at) =>
+          `Fri Jul 22 16:0${at * 2}:01 UTC 2011\n${lineOf('sda', sectors)}${lineOf('sdb', late[at])}`,
+      )
+      .join(''),
+  );
+  const computed = execFileSync('awk', [independently, input], { encoding: 'utf8' });
+  const figures = new Map(
+    computed
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' ') as [string, string]),
+  );
+
+  const { out, err } = await roc('2m', start, input, '--csv', '--bandwidth', '8Mb');
+  for (const device of ['sda', 'sdb', 'total']) {
+    const line = out.split('\n').find((one) => one.startsWith(`${device} peak:`)) ?? '';
+    const [, amount = '', prefix = ''] = /average:([\d.]+) ([KM]?)B\/s/.exec(line) ?? [];
+    const unit = { '': 1, K: 1024, M: 1024 ** 2 }[prefix] ?? Number.NaN;
+    expect(Math.abs(Number(amount) * unit - Number(figures.get(device)))).toBeLessThanOrEqual(0.051 * unit);
+  }
+  expect(err).toContain('sdb,0,0,');
+  const queued = `${(Number(figures.get('queue')) / 1024 ** 2).toFixed(1)} MB`;
+  expect(out).toContain(`queue up to ${queued}, lag up to ${figures.get('lag')} s`);
 });
