@@ -119,6 +119,8 @@ export class Engine {
         this.#change((next) => node.becomeTarget(order.epoch, next), done);
         return;
       case 'leave-service':
+        // A hand-over in front of it may wait for the very writes that are to be refused.
+        if (order.abandon) node.source?.close();
         this.#change((next) => node.leaveService(order.abandon, next), done);
         return;
       case 'hand-over':

@@ -298,6 +298,21 @@ describe('roles', () => {
     expect(adam.engine.node?.replica.record.crashedSource).toBe(true);
   });
 
+  it('FAULTS 35: nor does it wait for a hand-over that waits for such a write', async () => {
+    const [adam, eve, mia] = await lab.mirror({ adam: 'sync', eve: 'sync', mia: 'sync' }, { volumeBytes });
+    await mia.crash();
+    const write = adam.write(0, page(1)).then(
+      () => 'acknowledged',
+      () => 'refused',
+    );
+    const handOver = adam.order({ order: 'hand-over', to: 'eve', epoch: 2 });
+    await adam.ordered({ order: 'leave-service', abandon: true });
+    expect(await handOver).toMatchObject({ ok: false });
+    expect(await write).toBe('refused');
+    expect(eve.replica.role).toBe('target');
+    expect(adam.replica.handedTo).toBeNull();
+  });
+
   it('leaves service in order and serves again: nothing is copied', async () => {
     const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
     await adam.write(0, page(1));
