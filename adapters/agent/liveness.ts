@@ -72,6 +72,19 @@ export class Liveness {
     return this.known().filter((node) => this.#isSilent(node, nowMs, silenceMs));
   }
 
+  /** When the first of those that are heard now will have been silent for `silenceMs`, should nothing more come of it. */
+  nextSilenceMs(nowMs: number, silenceMs: number): number | null {
+    const due = this.known()
+      .map((node) => Math.max(...this.#signsOf(node)) + silenceMs)
+      .filter((atMs) => atMs >= nowMs);
+    return due.length === 0 ? null : Math.min(...due);
+  }
+
+  #signsOf(node: NodeName): number[] {
+    const there = [...this.#heardThere.values()].map((heard) => heard.get(node) ?? Number.NEGATIVE_INFINITY);
+    return [this.#heardAt.get(node) ?? Number.NEGATIVE_INFINITY, this.#listensSince, ...there];
+  }
+
   /** The reachable nodes that have heard `node` in that time. */
   heardBy(node: NodeName, nowMs: number, silenceMs: number): NodeName[] {
     return this.reachable(nowMs, silenceMs).filter((witness) => {

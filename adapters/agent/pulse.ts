@@ -29,6 +29,8 @@ export class Pulse {
   /** Until the replicas of this node were looked at once, nothing is concluded about others: see `start`. */
   #opening = true;
   #timer: Timer | null = null;
+  /** Between two heartbeats, when a silence becomes a loss. */
+  #deadline: Timer | null = null;
   #closed = false;
 
   constructor(context: AgentContext, parts: Parts) {
@@ -51,16 +53,17 @@ export class Pulse {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#deadline?.cancel();
   }
 
   #beat(): void {
     if (this.#closed) return;
-    const { bus, clock, liveness, options, log } = this.#context;
+    const { bus, clock, liveness, options } = this.#context;
     const { journal, exchange } = this.#parts;
     const nowMs = clock.nowMs();
     this.#timer = clock.after(options.heartbeatMs, () => this.#beat());
     if (this.#opening) liveness.start(nowMs);
-    liveness.beat(nowMs, options.heartbeatMs * Math.max(2, options.lostAfter / 2));
+    this.#listen(nowMs);
     bus.publishHeartbeat({
       heads: journal.heads(),
       logs: journal.logs(),
@@ -68,10 +71,36 @@ export class Pulse {
       signed: journal.signedHead(),
     });
     exchange.tick();
-    if (this.#looking) return;
+    this.#awaitSilence(nowMs);
+    this.#unlessLooking(() => this.#look());
+  }
+
+  #listen(nowMs: number): void {
+    const { liveness, options } = this.#context;
+    liveness.beat(nowMs, options.heartbeatMs * Math.max(2, options.lostAfter / 2));
+  }
+
+  /** A loss is found when it is one, and not up to a heartbeat later: that time would be missing from the failover. */
+  #awaitSilence(nowMs: number): void {
+    const { clock, liveness, options } = this.#context;
+    this.#deadline?.cancel();
+    const atMs = liveness.nextSilenceMs(nowMs, silenceMs(options));
+    if (atMs === null || atMs >= nowMs + options.heartbeatMs) return;
+    // Silent is who was heard longer ago than that.
+    this.#deadline = clock.after(atMs - nowMs + 1, () => {
+      // After a standstill of this agent its timers fire before what came meanwhile is read.
+      this.#listen(clock.nowMs());
+      this.#unlessLooking(() => this.#watchNodes());
+    });
+  }
+
+  #unlessLooking(look: () => Promise<void>): void {
+    if (this.#looking || this.#closed) return;
     this.#looking = true;
-    this.#look()
-      .catch((error: unknown) => log.error({ error: String(error) }, 'a look around was not finished'))
+    look()
+      .catch((error: unknown) =>
+        this.#context.log.error({ error: String(error) }, 'a look around was not finished'),
+      )
       .finally(() => {
         this.#looking = false;
       });

@@ -43,6 +43,19 @@ describe('liveness (REQUIREMENTS 1, lost)', () => {
     expect(liveness.reachable(2000, silenceMs)).toEqual([eve]);
   });
 
+  it('says when the next silence becomes a loss: the latest sign counts, this node’s or another’s', () => {
+    const liveness = listening();
+    expect(liveness.nextSilenceMs(1000, silenceMs)).toBeNull();
+    liveness.heard(adam, 1000);
+    liveness.heard(sophocles, 2000);
+    expect(liveness.nextSilenceMs(2000, silenceMs)).toBe(6000);
+    liveness.heartbeat(sophocles, { adam: 500 }, 3000);
+    expect(liveness.nextSilenceMs(3000, silenceMs)).toBe(7500);
+    expect(liveness.nextSilenceMs(7501, silenceMs)).toBe(8000);
+    expect(liveness.heardBy(adam, 7500, silenceMs)).toEqual([sophocles]);
+    expect(liveness.heardBy(adam, 7501, silenceMs)).toEqual([]);
+  });
+
   it('an agent that stood still blames nobody for the silence', () => {
     const liveness = listening();
     liveness.heard(adam, 1000);
