@@ -154,7 +154,8 @@ export class LiveViews {
   }
 }
 
-/** What is about one resource changes only the views of that resource. */
-const scopeOf = (event: AnyEvent): Scope => event.resource ?? '*';
+/** What is about one resource changes only the views of that resource; an alarm is named by its id alone. */
+const scopeOf = ({ type, resource }: AnyEvent): Scope =>
+  type === 'alarm.acknowledged' ? '*' : (resource ?? '*');
 
 const tagOf = (view: { readonly tag?: string | null }): string | null => view.tag ?? null;

@@ -99,6 +99,8 @@ export function exposureText(
     return `no protection${since}; ${missing}`;
   }
   const { behind } = mirror;
-  if (mirror.mode !== 'async' || behind === null || behind.writes === 0) return 'nothing would be lost';
+  if (mirror.mode !== 'async') return 'nothing would be lost';
+  if (behind === null) return 'what is still queued for it would be lost; nobody has counted that';
+  if (behind.writes === 0) return 'nothing is queued for it: nothing would be lost';
   return `${behind.writes} writes (${bytesText(behind.bytes)}, ${secondsText(behind.ms)}) would be lost`;
 }
