@@ -66,7 +66,7 @@ describe('PostgreSQL with its data and its write-ahead log on one mirrored resou
     const after = new Postgres(await untilMounted(site, 'adam', tag), join(site.folder, 'adam-pg'));
     onTestFinished(() => after.kill());
     const mountedMs = performance.now() - killedMs;
-    await after.start();
+    await after.startElsewhere();
     const startedMs = performance.now() - killedMs;
 
     const found = new Set((await after.query('select n from ledger')).map(Number));

@@ -43,6 +43,12 @@ export class Postgres {
     await run('sync');
   }
 
+  /** What a killed server left names its process there; here, all nodes being one machine, that may not be reaped yet. */
+  async startElsewhere(): Promise<void> {
+    await rm(join(this.#data, 'postmaster.pid'));
+    await this.start();
+  }
+
   async start(): Promise<void> {
     await mkdir(this.#sockets, { recursive: true });
     await run('chown', ['postgres', this.#sockets]);
@@ -53,10 +59,15 @@ export class Postgres {
       cwd: '/',
     });
     closeSync(log);
-    await vi.waitFor(() => run(join(programs(), 'pg_isready'), ['-h', this.#sockets]), {
-      timeout: 30_000,
-      interval: 100,
-    });
+    try {
+      await vi.waitFor(() => run(join(programs(), 'pg_isready'), ['-h', this.#sockets]), {
+        timeout: 30_000,
+        interval: 100,
+      });
+    } catch (error) {
+      const said = await readFile(join(this.#sockets, 'log'), 'utf8');
+      throw new Error(`PostgreSQL does not start: ${said}`, { cause: error });
+    }
   }
 
   /** As a power failure ends it. */
