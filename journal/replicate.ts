@@ -73,9 +73,13 @@ export class Replication {
     this.restart(logs);
   }
 
-  /** The journal holds exactly this. */
+  /** The journal holds exactly this. What came too early may be just what comes next now: it is asked for again. */
   restart(logs: readonly LogHead[]): void {
-    for (const log of this.#logs.values()) log.next = { sequence: 0, hash: '' };
+    for (const log of this.#logs.values()) {
+      log.next = { sequence: 0, hash: '' };
+      log.early.clear();
+    }
+    this.#bufferedCount = 0;
     for (const head of logs) this.#standAt(head);
   }
 

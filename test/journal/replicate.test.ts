@@ -196,6 +196,18 @@ describe('replication', () => {
     expect(order?.type === 'store' ? order.events.length : 0).toBeLessThanOrEqual(1 + options.bufferedMax);
   });
 
+  it('gets what came too early again, where the journal turned out to hold all that is before it', () => {
+    const cluster = new Cluster();
+    const [first, second] = [cluster.append('adam'), cluster.append('adam')];
+    const node = new Replication({ ...options, own: 'eve' }, []);
+    expect(node.received([second], 0)).toEqual([]);
+    node.restart([first]);
+    const [order] = node.announced('adam', [second], 1);
+    if (order?.type !== 'request') throw new Error('nothing requested');
+    expect(order.range).toEqual({ node: 'adam', incarnation: 1, from: 2, to: 2 });
+    expect(node.answered(order.id, [second], 2)).toEqual([{ type: 'store', events: [second] }]);
+  });
+
   it('reports that others have seen more of its own log than it has', () => {
     const cluster = new Cluster();
     cluster.append('eve');
