@@ -7,6 +7,8 @@ import type { Host } from '../agent/ports.ts';
 import { type Mount, parseMountInfo } from './mount-table.ts';
 
 const run = promisify(execFile);
+/** Beside a device that hangs in the kernel, whoever asks for loop devices hangs with it. */
+const answerMs = 5000;
 const missing: PathFact = {
   exists: false,
   usedBy: null,
@@ -30,8 +32,8 @@ export class LinuxHost implements Host {
       return { ...missing, exists: true, usedBy: 'neither a file nor a block device' };
     }
     const loops = await loopsOf(real);
-    const mount = mountOf(real, loops, parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8')));
-    const otherUse = (await isSwap(real)) ? 'swap' : loops.map((loop) => `attached as ${loop}`)[0];
+    const mount = mountOf(real, loops ?? [], parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8')));
+    const otherUse = (await isSwap(real)) ? 'swap' : loopUse(loops);
     const usedBy = protectedPaths.get(real) ?? (mount ? 'mounted' : (otherUse ?? null));
     const handle = await open(real, constants.O_RDONLY);
     try {
@@ -56,10 +58,20 @@ function mountOf(path: string, loops: readonly string[], mounts: readonly Mount[
   return mounts.find(({ source }) => source === path || loops.includes(source));
 }
 
-async function loopsOf(path: string): Promise<string[]> {
+/** Null: there was no answer in time. */
+async function loopsOf(path: string): Promise<string[] | null> {
   const listed = ['--associated', path, '--output', 'NAME', '--noheadings'];
-  const { stdout } = await run('losetup', listed).catch(() => ({ stdout: '' }));
-  return stdout.split('\n').flatMap((line) => line.trim() || []);
+  try {
+    const { stdout } = await run('losetup', listed, { timeout: answerMs });
+    return stdout.split('\n').flatMap((line) => line.trim() || []);
+  } catch (error) {
+    return (error as { killed?: boolean }).killed === true ? null : [];
+  }
+}
+
+function loopUse(loops: readonly string[] | null): string | undefined {
+  if (loops === null) return 'nobody can tell: losetup does not answer, as beside a device that hangs';
+  return loops.map((loop) => `attached as ${loop}`)[0];
 }
 
 async function isSwap(path: string): Promise<boolean> {

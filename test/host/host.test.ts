@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { delimiter, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { LinuxHost } from '../../adapters/host/host.ts';
 
 let folder = '';
@@ -66,6 +66,19 @@ describe('a path of this machine (rules 1 and 2)', () => {
     expect(await host.realPath(link)).toBe(await host.realPath(path));
     const taken = new Map([[await host.realPath(path), 'a volume of t1']]);
     expect(await host.inspect(link, taken)).toMatchObject({ usedBy: 'a volume of t1' });
+  });
+
+  it('of which nobody can tell whether it is attached, beside a device that hangs, is in use', async () => {
+    const path = file('asked', 4096);
+    const hanging = join(folder, 'losetup');
+    writeFileSync(hanging, `#!${process.execPath}\nsetInterval(() => undefined, 1000);\n`);
+    chmodSync(hanging, 0o755);
+    const before = process.env['PATH'] ?? '';
+    process.env['PATH'] = folder + delimiter + before;
+    onTestFinished(() => {
+      process.env['PATH'] = before;
+    });
+    expect((await host.inspect(path, nobody)).usedBy).toContain('nobody can tell');
   });
 
   it('a link to nothing is itself, and is not there', async () => {
