@@ -170,6 +170,13 @@ export class Mirror {
   /** Starts to compare everything, unless that is under way. Resolves to why it cannot be. */
   verify(): Refused | null {
     if (this.#verify !== null) return null;
+    const { failure } = this.#reign.replica;
+    if (failure !== null) {
+      return new Refused(
+        'device-failed',
+        `the disk here failed: ${failure}; its copy is no measure of another`,
+      );
+    }
     const { phase } = this.state;
     if (phase !== 'in-sync') {
       const code =

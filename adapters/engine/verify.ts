@@ -140,10 +140,11 @@ export class Verify {
     }
     const bytes = Buffer.allocUnsafe(end - offset);
     volume.device.read(bytes, offset, (error) => {
-      if (error !== null) {
-        replica.diskFailed(volume, 'verify', error);
-        this.stop();
-      } else if (!this.#isOver) {
+      if (error !== null) replica.diskFailed(volume, 'verify', error);
+      // FAULTS 31: a write that failed here has left any part of itself, and the targets may have all of it: that is
+      // no difference of theirs. It kept its range until it had failed, so what was asked before is sound.
+      if (replica.failure !== null) this.stop();
+      else if (!this.#isOver) {
         this.#comparisons.ask(volume, offset, bytes, true, (differing) => this.#compared(chunk, differing));
       }
       // It is in the stream: whatever is written from now on comes after it there.

@@ -62,6 +62,24 @@ describe('disks that fail (FAULTS 15, 27, 31)', () => {
     expect(adam.peer(eve).dirtyRegions).toBeGreaterThan(0);
   });
 
+  it('FAULTS 31: a source whose disk failed is no measure: a verify is interrupted by it, and the next one refused', async () => {
+    const [adam] = await lab.mirror({ adam: 'sync', eve: 'sync' }, options);
+    await adam.write(0, page(1));
+    const frozenReads: FaultRule = { operations: ['read'], fault: { kind: 'freeze' } };
+    fault(adam, frozenReads);
+    await adam.ordered({ order: 'verify', peer: 'eve' });
+    await adam.until('its reads', () => (faults.get(adam.volumePath)?.frozenCount ?? 0) > 0);
+    fault(adam, frozenReads, eio(['write']));
+    await expect(adam.write(3 * MiB, page(2))).rejects.toMatchObject({ code: 'EIO' });
+    fault(adam);
+    await adam.until('the end', () => adam.observations.some(({ type }) => type === 'verify-interrupted'));
+    expect(adam.observations.some(({ type }) => type === 'verify-completed')).toBe(false);
+    expect(await adam.order({ order: 'verify', peer: 'eve' })).toMatchObject({
+      ok: false,
+      code: 'device-failed',
+    });
+  });
+
   it('FAULTS 31: a failed flush is an error to the application, not a success at the second try', async () => {
     const [adam] = await lab.mirror({ adam: 'sync', eve: 'sync' }, options);
     await adam.write(0, page(1));
