@@ -70,6 +70,12 @@ export class ReplicaMetadata {
     this.#next();
   }
 
+  /** `done` when every update asked for before is durable or has failed; at once if none is under way. */
+  settled(done: Done): void {
+    if (this.#isWriting || this.#waiting.length > 0) this.update((record) => record, done);
+    else done(null);
+  }
+
   /** Writes what waits, then closes the device. */
   close(done: Done): void {
     this.#closing = done;

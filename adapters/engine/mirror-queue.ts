@@ -21,6 +21,11 @@ export class MirrorQueue {
   #writeBytes = 0;
   #copyBytes = 0;
   #flushNumber = 0;
+  /** Up to where the target has written, and when it last got on. */
+  #written = 0;
+  #progressMs = Number.NEGATIVE_INFINITY;
+  /** Of the newest entry. */
+  #last = 0;
 
   /** Writes of the application. */
   get writes(): number {
@@ -43,6 +48,19 @@ export class MirrorQueue {
     return times.length === 0 ? null : Math.min(...times);
   }
 
+  /**
+   * Since when the target has answered nothing of what is its turn, or null. What waits behind something else waits
+   * for a link or a disk that may be slow, not for a target that has stopped to answer.
+   */
+  get unansweredSinceMs(): number | null {
+    const entry = this.#entries.peek();
+    const since = entry === undefined ? [] : [Math.max(entry.sentMs, this.#progressMs)];
+    for (const { after, dueMs } of this.#flushes.values()) {
+      if (entry === undefined || after < entry.last) since.push(dueMs);
+    }
+    return since.length === 0 ? null : Math.min(...since);
+  }
+
   /** `onReceipt`: the waiter is content when the target has it in memory. */
   push(
     last: number,
@@ -54,6 +72,7 @@ export class MirrorQueue {
   ): void {
     const entry = { last, waiter, byteCount, isCopy, sentMs };
     this.#entries.push(entry);
+    this.#last = last;
     if (onReceipt) this.#unreceived.push(entry);
     if (isCopy) {
       this.#copyBytes += byteCount;
@@ -66,12 +85,17 @@ export class MirrorQueue {
   /** Number of the flush that is to be sent. */
   addFlush(flushed: (ok: boolean) => void, waiter: Waiter | null, sentMs: number): number {
     this.#flushNumber += 1;
-    this.#flushes.set(this.#flushNumber, { flushed, waiter, sentMs });
+    this.#flushes.set(this.#flushNumber, { flushed, waiter, sentMs, after: this.#last, dueMs: sentMs });
     return this.#flushNumber;
   }
 
   /** The target has written everything sent up to `last`. */
-  written(last: number): void {
+  written(last: number, nowMs: number): void {
+    if (last !== this.#written) this.#progressMs = nowMs;
+    for (const flush of this.#flushes.values()) {
+      if (flush.after > this.#written && flush.after <= last) flush.dueMs = nowMs;
+    }
+    this.#written = last;
     for (let entry = this.#entries.peek(); entry !== undefined && entry.last <= last; ) {
       this.#entries.shift();
       this.#forget(entry);
@@ -139,6 +163,10 @@ interface Flush {
   readonly flushed: (ok: boolean) => void;
   waiter: Waiter | null;
   readonly sentMs: number;
+  /** The newest entry that was sent before it. */
+  readonly after: number;
+  /** When everything before it was written. */
+  dueMs: number;
 }
 
 function arrive(entry: { waiter: Waiter | null }): void {

@@ -107,7 +107,7 @@ export class MirrorStream {
     this.lastAckMs = clock.nowMs();
     const wasFull = this.full;
     if (this.#peer.settings.mode === 'memory-sync') this.queue.received(received);
-    this.queue.written(written);
+    this.queue.written(written, this.lastAckMs);
     if (wasFull && !this.full) path.wake();
     return true;
   }

@@ -221,7 +221,7 @@ export class Mirror {
     const { phase, required, isLive, sinceMs } = this.state;
     const { link } = this.peer;
     const isOld = (sinceMs: number | null) => sinceMs !== null && nowMs - sinceMs > writeTimeoutMs;
-    const isLate = isLive && isOld(this.stream.queue.oldestMs);
+    const isLate = isLive && isOld(this.stream.queue.unansweredSinceMs);
     if (isLate && required) this.#askToRecord('write-timeout');
     const isHanging = phase === 'starting' && nowMs - sinceMs > writeTimeoutMs;
     // Nobody waits for a resync: one that is slow and gets on is left alone, or it would begin again for ever.

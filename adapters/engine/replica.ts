@@ -56,6 +56,11 @@ export class Replica {
     });
   }
 
+  /** `done` when nothing that was asked for before can change the record any more. */
+  settled(done: Done): void {
+    this.#metadata.settled(done);
+  }
+
   /** Durable together: the change, and the numbered observation that reports it (I19). */
   observe(observation: Observation, change: Change, done: Done): void {
     const at = this.#ports.wallTimeMs();

@@ -13,6 +13,8 @@ export class StateExchange {
   readonly #soon: (run: () => void) => void;
   /** What each peer was last told in its session. */
   readonly #told = new Map<NodeName, string>();
+  /** Peers that are told nothing yet, with the beginning that this waits for. */
+  readonly #beginnings = new Map<NodeName, symbol>();
   #isDue = false;
 
   constructor(node: Node, soon: (run: () => void) => void) {
@@ -20,10 +22,19 @@ export class StateExchange {
     this.#soon = soon;
   }
 
-  /** A new session. */
+  /**
+   * A new session. Nothing is said while the record is being written: a finish of the session before may be about to
+   * make "in sync" of it, and on the word "out of sync" the source acknowledges without this side (REQUIREMENTS 2.3).
+   */
   begin(peer: Peer): void {
+    const beginning = Symbol();
     this.#told.delete(peer.node);
-    this.#tell(peer);
+    this.#beginnings.set(peer.node, beginning);
+    this.#node.replica.settled((error) => {
+      if (error !== null || this.#beginnings.get(peer.node) !== beginning) return;
+      this.#beginnings.delete(peer.node);
+      this.#tell(peer);
+    });
   }
 
   changed(): void {
@@ -70,7 +81,7 @@ export class StateExchange {
 
   /** False: there is nothing new to say. */
   #tell(peer: Peer): boolean {
-    if (!peer.link.established) return false;
+    if (!peer.link.established || this.#beginnings.has(peer.node)) return false;
     const { replica, source } = this.#node;
     const { role, promised, volumes, paused, lastOwner, handedTo, epoch } = replica.record;
     const state: StatePayload = {

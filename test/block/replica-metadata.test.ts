@@ -210,6 +210,23 @@ describe('replica metadata', () => {
     expect(metadata.value).toMatchObject({ epoch: 10, promised: 10 });
   });
 
+  it('is settled at once when nothing is under way, else when all that was asked for before is durable', () => {
+    const disk = new Disk();
+    const metadata = disk.create();
+    disk.device.drain();
+    const epochs: number[] = [];
+    const settled = () => metadata.settled(() => epochs.push(metadata.value.epoch));
+    settled();
+    metadata.update(atEpoch(1), () => undefined);
+    settled();
+    metadata.update(atEpoch(2), () => undefined);
+    settled();
+    expect(epochs).toEqual([0]);
+    disk.device.drain();
+    // The first alone; what came meanwhile together with the second.
+    expect(epochs).toEqual([0, 2, 2]);
+  });
+
   it('a change that breaks the schema, or does not fit, fails alone and leaves the record', () => {
     const disk = new Disk();
     const metadata = disk.create();

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Done } from '../../adapters/block/block-device.ts';
 import { CorruptingProxy } from '../link/corrupting-proxy.ts';
 import { Lab, type NodeUnderTest } from './engine-under-test.ts';
 
@@ -169,6 +170,31 @@ describe('losing a target (REQUIREMENTS 2.3, FAULTS 3, 27)', () => {
     expect(write.settled()).toBe(false);
     await adam.ordered({ order: 'peer-lost', peer: 'eve' });
     await write.write;
+  });
+
+  it('in a new session a target says nothing of itself while its record is being written: it may become "in sync"', async () => {
+    const [adam, eve] = await lab.mirror({ adam: 'sync', eve: 'sync' }, { volumeBytes });
+    const { node } = eve.engine;
+    if (node === null) throw new Error('eve is not open');
+    const beginnings: Done[] = [];
+    const settled = vi.spyOn(node.replica, 'settled').mockImplementation((done) => beginnings.push(done));
+    await adam.ordered({ order: 'resync', peer: 'eve', kind: 'partial', force: true });
+    await eve.until('a new session', () => beginnings.length > 0);
+    await adam.until('a new session', () => adam.peer(eve).connected);
+    // Changes that it would tell otherwise; the second is answered after the first would have been told.
+    const [peer] = node.peers.values();
+    if (peer === undefined) throw new Error('eve knows nobody');
+    const told = vi.spyOn(peer.link, 'send');
+    await eve.ordered({ order: 'flags', lastOwner: true });
+    await eve.ordered({ order: 'flags', lastOwner: false });
+    expect(told).not.toHaveBeenCalled();
+    const write = pending(adam.write(0, page(1)));
+    expect(write.settled()).toBe(false);
+    settled.mockRestore();
+    for (const begin of beginnings) begin(null);
+    await write.write;
+    await adam.inSync(eve);
+    expect(eve.image().equals(adam.image())).toBe(true);
   });
 
   it('a target that leaves in order says so: no stall', async () => {
