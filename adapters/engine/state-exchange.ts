@@ -30,8 +30,9 @@ export class StateExchange {
     const beginning = Symbol();
     this.#told.delete(peer.node);
     this.#beginnings.set(peer.node, beginning);
-    this.#node.replica.settled((error) => {
-      if (error !== null || this.#beginnings.get(peer.node) !== beginning) return;
+    // Also where that failed: then the record stands as it was, and a source that is told nothing would wait for ever.
+    this.#node.replica.settled(() => {
+      if (this.#beginnings.get(peer.node) !== beginning) return;
       this.#beginnings.delete(peer.node);
       this.#tell(peer);
     });
